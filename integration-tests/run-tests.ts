@@ -1,0 +1,75 @@
+/** `npm test`: every test file, unit tests first and side by side, what starts clusters afterwards and one at a time. Exit 1 when one fails. */
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const build = join(dirname(fileURLToPath(import.meta.url)), '..')
+
+function testFiles(folder: string): string[] {
+  return readdirSync(join(build, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.js'))
+    .map((name) => join(build, folder, name))
+    .sort()
+}
+
+/** Files that start processes or lean on real time; they get the machine to themselves. */
+const alone = /[/\\](zk[/\\]client|zk[/\\]store|zk[/\\]contract|integration-tests)[/\\]/
+
+interface Counts {
+  passed: number
+  failed: number
+  skipped: number
+}
+
+function lane(name: string, files: readonly string[], concurrency: number): Counts {
+  if (files.length === 0) throw new Error(`no test files for ${name}: the build is not complete`)
+  process.stdout.write(`\n== ${name}: ${files.length} files\n`)
+  const ran = spawnSync(
+    process.execPath,
+    ['--enable-source-maps', '--test', '--test-reporter=tap', `--test-concurrency=${concurrency}`, ...files],
+    { encoding: 'utf8', maxBuffer: 1 << 30, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, SAMSA_TEST: '1' } },
+  )
+  const count = (what: string): number => Number(new RegExp(`^# ${what} (\\d+)$`, 'm').exec(ran.stdout)?.[1] ?? 0)
+  const counts = { passed: count('pass'), failed: count('fail') + count('cancelled'), skipped: count('skipped') }
+  if (counts.failed > 0 || ran.status !== 0) {
+    process.stdout.write(`${failuresIn(ran.stdout)}\n`)
+    if (counts.failed === 0) counts.failed = 1
+  }
+  process.stdout.write(`${name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
+  return counts
+}
+
+/** The failing points of a TAP stream with their diagnostics. */
+function failuresIn(tap: string): string {
+  const lines = tap.split('\n')
+  const shown: string[] = []
+  for (let i = 0; i < lines.length; i++) {
+    const line = lines[i] ?? ''
+    if (!/^\s*not ok /.test(line)) continue
+    const indent = /^\s*/.exec(line)?.[0].length ?? 0
+    shown.push(line)
+    let j = i + 1
+    if (/^\s*---$/.test(lines[j] ?? '')) {
+      for (; j < lines.length && !/^\s*\.\.\.$/.test(lines[j] ?? ''); j++) shown.push(lines[j] ?? '')
+    }
+    if (indent === 0) shown.push('')
+  }
+  return shown.length > 0 ? shown.join('\n') : tap.slice(-8000)
+}
+
+const only = process.argv.slice(2)
+const all = ['src', 'zk', 'integration-tests']
+  .flatMap(testFiles)
+  .filter((file) => only.length === 0 || only.some((word) => file.includes(word)))
+const lanes = [
+  { name: 'unit tests', files: all.filter((file) => !alone.test(file)), concurrency: 2 },
+  { name: 'ZooKeeper and cluster tests', files: all.filter((file) => alone.test(file)), concurrency: 1 },
+].filter(({ files }) => only.length === 0 || files.length > 0)
+const total: Counts = { passed: 0, failed: 0, skipped: 0 }
+for (const { name, files, concurrency } of lanes) {
+  const counts = lane(name, files, concurrency)
+  for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += counts[key]
+}
+process.stdout.write(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`)
+process.exitCode = total.failed === 0 ? 0 : 1

@@ -1,0 +1,115 @@
+/**
+ * Command lines as the classic tools read and explain them (they used joptsimple): long options, unambiguous abbreviations, repeated options,
+ * help in two wrapped columns of 80 characters. Parsing is commander's; the words of errors and the layout of the help are 1.1's.
+ */
+import { Command, CommanderError, Option } from 'commander'
+
+export interface ToolOption {
+  readonly name: string
+  readonly description: string
+  /** `String: topic` as shown in the help; absent for a flag. */
+  readonly argument?: string
+  readonly required?: boolean
+}
+
+/** Values by option name, in the order given; flags have an empty list. */
+export type ParsedOptions = ReadonlyMap<string, readonly string[]>
+
+/** The uncaught exception of the genuine parser: printed with `Exception in thread "main"`, exit 1. */
+export class OptionSyntaxError extends Error {
+  readonly javaClass: string
+  constructor(javaClass: string, message: string) {
+    super(message)
+    this.javaClass = javaClass
+  }
+}
+
+/** Expands `--part 3` to `--partitions 3`; an ambiguous or unknown word stays as it is. */
+function expandAbbreviation(word: string, options: readonly ToolOption[]): string {
+  const match = /^--?([^=]+)(=.*)?$/s.exec(word)
+  if (match === null) return word
+  const [, name = '', value = ''] = match
+  if (options.some((option) => option.name === name)) return `--${name}${value}`
+  const candidates = options.filter((option) => option.name.startsWith(name))
+  return candidates.length === 1 ? `--${candidates[0]?.name}${value}` : word
+}
+
+/** Throws `OptionSyntaxError` as the genuine parser throws. Words that are no options are ignored, as there. */
+export function parseOptions(args: readonly string[], options: readonly ToolOption[]): ParsedOptions {
+  const values = new Map<string, string[]>()
+  const command = new Command()
+    .exitOverride()
+    .helpOption(false)
+    .allowExcessArguments(true)
+    .configureOutput({ writeErr: () => {}, writeOut: () => {} })
+  for (const option of options) {
+    const flags = option.argument === undefined ? `--${option.name}` : `--${option.name} <value>`
+    command.addOption(
+      new Option(flags).argParser((value: string) => {
+        values.set(option.name, [...(values.get(option.name) ?? []), value])
+        return value
+      }),
+    )
+    if (option.argument === undefined) command.on(`option:${option.name}`, () => values.set(option.name, []))
+  }
+  try {
+    command.parse(
+      args.map((word) => expandAbbreviation(word, options)),
+      { from: 'user' },
+    )
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    const name = /--?([^\s'<=]+)/.exec(error.message)?.[1] ?? error.message
+    if (error.code === 'commander.optionMissingArgument') {
+      throw new OptionSyntaxError('joptsimple.OptionMissingRequiredArgumentException', `Option ${name} requires an argument`)
+    }
+    throw new OptionSyntaxError('joptsimple.UnrecognizedOptionException', `${name} is not a recognized option`)
+  }
+  return values
+}
+
+const WIDTH = 80
+const GAP = 2
+
+/** Breaks a text into lines of at most `width`; continuation lines are indented by two. Words that are too long break behind a dot. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  for (const paragraph of text.split('\n')) {
+    let line = ''
+    let indent = ''
+    const flush = (): void => {
+      lines.push((indent + line).trimEnd())
+      indent = '  '
+      line = ''
+    }
+    for (const word of paragraph.split(/(?<= )/)) {
+      const pieces = indent.length + word.trimEnd().length > width ? word.split(/(?<=\.)/) : [word]
+      for (const piece of pieces) {
+        if (line !== '' && indent.length + line.length + piece.trimEnd().length > width) flush()
+        line += piece
+      }
+    }
+    flush()
+  }
+  return lines
+}
+
+/** The option table of the help, options in alphabetical order, each line padded as the genuine formatter pads it. */
+export function renderHelp(options: readonly ToolOption[]): string {
+  const rows = [...options]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map((option) => ({
+      left: option.argument === undefined ? `--${option.name}` : `--${option.name} <${option.argument}>`,
+      right: `${option.required === true ? 'REQUIRED: ' : ''}${option.description}`,
+    }))
+  const left = Math.min((WIDTH - GAP) >> 1, Math.max(...rows.map((row) => row.left.length)))
+  const right = Math.min(WIDTH - GAP - left, Math.max(...rows.map((row) => row.right.length)))
+  const line = (a: string, b: string): string => `${a.padEnd(left)}${' '.repeat(GAP)}${b.padEnd(right)}\n`
+  let out = line('Option', 'Description') + line('------', '-----------')
+  for (const row of rows) {
+    const a = wrap(row.left, left)
+    const b = wrap(row.right, right)
+    for (let i = 0; i < Math.max(a.length, b.length); i++) out += line(a[i] ?? '', b[i] ?? '')
+  }
+  return out
+}

@@ -1,0 +1,64 @@
+/** An operating error of the disk, with the POSIX code (`ENOENT`, `ENOSPC`, `EIO`, `EACCES`, ...). */
+export class DiskError extends Error {
+  override readonly name = 'DiskError'
+  readonly code: string
+  readonly path: string
+  constructor(code: string, path: string, message: string) {
+    super(message)
+    this.code = code
+    this.path = path
+  }
+}
+
+export interface DirectoryEntry {
+  readonly name: string
+  readonly isDirectory: boolean
+}
+
+/**
+ * An open file. Synchronous calls serve the hot path (append, page-cached read); the asynchronous ones are for what
+ * may block (cold reads, fsync). Positions and lengths in bytes. All throw `DiskError`.
+ */
+export interface DiskFile {
+  readonly path: string
+  size(): number
+  /** Writes all of it (loops over short writes). */
+  writeSync(buffer: Uint8Array, offset: number, length: number, position: number): void
+  /** One gathered write; writes all of it. Returns the bytes written. */
+  writevSync(buffers: readonly Uint8Array[], position: number): number
+  /** Returns the bytes read: fewer than `length` only at the end of the file. */
+  readSync(buffer: Uint8Array, offset: number, length: number, position: number): number
+  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>
+  truncateSync(length: number): void
+  /** fdatasync off the loop. */
+  datasync(): Promise<void>
+  /** fsync on the loop: only for start-up, shutdown and small checkpoint files. */
+  fsyncSync(): void
+  close(): void
+}
+
+/** The file system. Paths are absolute. All methods throw `DiskError`. */
+export interface Disk {
+  /** `read`: must exist. `readWrite`: must exist. `create`: created when absent, kept when present. `truncate`: created or emptied. */
+  open(path: string, mode: 'read' | 'readWrite' | 'create' | 'truncate'): DiskFile
+  exists(path: string): boolean
+  list(directory: string): DirectoryEntry[]
+  makeDirectory(path: string): void
+  rename(from: string, to: string): void
+  /** Removes a file; absent is fine when `missingOk`. */
+  remove(path: string, missingOk?: boolean): void
+  /** Removes a directory tree off the loop. */
+  removeTree(path: string): Promise<void>
+  readFile(path: string): Buffer
+  /** Replaces the file's content: temporary file, fsync, rename, directory fsync. */
+  writeFileAtomic(path: string, data: Uint8Array | string): void
+  syncDirectory(path: string): void
+  fileSize(path: string): number
+  /** Milliseconds since 1970. */
+  modifiedTime(path: string): number
+  setModifiedTime(path: string, epochMillis: number): void
+  /** True when the process can read, write and search it. */
+  isUsable(directory: string): boolean
+  /** Exclusive lock of a file, held until `release`; undefined when another process holds it. */
+  lock(path: string): { release(): void } | undefined
+}

@@ -1,0 +1,164 @@
+import type { BrokerId, ControllerEpoch, EpochMillis, LeaderEpoch, Offset, PartitionId, TopicPartition } from '../base/ids.ts'
+import type { AbortedTransaction, Log, LogConfig, RecordsSlice } from '../log/types.ts'
+import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
+
+// ---------------------------------------------------------------- ports that this module needs; src/server/broker.ts wires them
+
+/** ZooKeeper, as far as a leader needs it. */
+export interface IsrStore {
+  /** False after a full session timeout of silence: no ISR write may be relied on. */
+  readonly trusted: boolean
+  /** Conditional write of `/brokers/topics/<t>/partitions/<p>/state`; `unknown` when a lost reply could not be resolved. */
+  updateIsr(change: {
+    readonly topic: string
+    readonly partition: PartitionId
+    readonly leader: BrokerId
+    readonly leaderEpoch: LeaderEpoch
+    readonly isr: readonly BrokerId[]
+    readonly controllerEpoch: ControllerEpoch
+    readonly expectedVersion: number
+  }): Promise<{ readonly outcome: string; readonly zkVersion: number }>
+  /** Re-read after `unknown` or a bad version. `undefined`: no such node. */
+  readState(
+    partition: TopicPartition,
+  ): Promise<
+    | {
+        readonly leader: number
+        readonly leaderEpoch: number
+        readonly isr: readonly number[]
+        readonly controllerEpoch: number
+        readonly zkVersion: number
+      }
+    | undefined
+  >
+  /** Creates one `/isr_change_notification/isr_change_` node. */
+  notifyIsrChange(partitions: readonly TopicPartition[]): Promise<boolean>
+}
+
+/** One connection to another broker. Responses come in request order; the bytes of a response live only during the callback. */
+export interface PeerChannel {
+  /** `error` undefined: `response` is there. Never throws; after `close` no callback comes. */
+  send<A extends 'Fetch' | 'OffsetForLeaderEpoch' | 'ListOffsets'>(
+    api: A,
+    request: RequestOf<A>,
+    onResponse: (error: string | undefined, response: ResponseOf<A> | undefined) => void,
+  ): void
+  close(): void
+}
+
+export interface PeerRpc {
+  /** Client id of a fetcher: `broker-<replicaId>-fetcher-<i>`. Reconnects by itself; a failed request says why. */
+  open(leader: BrokerId, clientId: string): PeerChannel
+  /** By the last UpdateMetadata. */
+  isAlive(broker: BrokerId): boolean
+}
+
+// ---------------------------------------------------------------- what handlers ask
+
+export interface AppendEntry {
+  readonly topic: string
+  readonly partition: PartitionId
+  /** Slice of the receive buffer; valid during the call only (appended before `append` returns). */
+  readonly records: Buffer
+}
+
+export interface PartitionAppendResult {
+  readonly topic: string
+  readonly partition: PartitionId
+  error: number
+  readonly baseOffset: Offset
+  readonly logAppendTime: EpochMillis
+  readonly logStartOffset: Offset
+}
+
+export interface FetchPartition {
+  readonly topic: string
+  readonly partition: PartitionId
+  readonly fetchOffset: Offset
+  /** -1 from consumers. */
+  readonly logStartOffset: Offset
+  readonly maxBytes: number
+}
+
+export interface FetchParams {
+  /** -1 consumer, -2 debugging consumer, else the follower. */
+  readonly replicaId: BrokerId
+  readonly maxWaitMs: number
+  readonly minBytes: number
+  readonly maxBytes: number
+  /** v3+: at least one whole batch is returned though it exceeds the limits. */
+  readonly minOneMessage: boolean
+  readonly isolation: 'readUncommitted' | 'readCommitted'
+  readonly partitions: readonly FetchPartition[]
+}
+
+export interface FetchPartitionResult {
+  readonly topic: string
+  readonly partition: PartitionId
+  readonly error: number
+  readonly highWatermark: Offset
+  readonly lastStableOffset: Offset
+  readonly logStartOffset: Offset
+  readonly records: RecordsSlice | undefined
+  readonly abortedTransactions: readonly AbortedTransaction[] | undefined
+}
+
+/** A hosted partition, as seen from outside. */
+export interface PartitionView {
+  readonly topic: string
+  readonly partition: PartitionId
+  readonly isLeader: boolean
+  readonly leaderId: BrokerId
+  readonly leaderEpoch: LeaderEpoch
+  readonly inSyncReplicas: readonly BrokerId[]
+  readonly assignedReplicas: readonly BrokerId[]
+  readonly log: Log | undefined
+  readonly highWatermark: Offset
+  readonly isUnderReplicated: boolean
+  readonly isOffline: boolean
+}
+
+export interface ReplicaManager {
+  readonly controllerEpoch: ControllerEpoch
+  /** acks 0, 1, -1. `done` is called once, in the same turn unless acks=-1 has to wait; results in the order of `entries`. */
+  append(
+    acks: number,
+    timeoutMs: number,
+    entries: readonly AppendEntry[],
+    isFromClient: boolean,
+    done: (results: readonly PartitionAppendResult[]) => void,
+  ): void
+  /** `done` is called once: at once, in the turn of the append that satisfies it, or after maxWaitMs. Record slices live during `done`. */
+  fetch(params: FetchParams, done: (results: readonly FetchPartitionResult[]) => void): { cancel(): void } | undefined
+  partition(topic: string, partition: PartitionId): PartitionView | undefined
+  partitions(): Iterable<PartitionView>
+  /** LeaderAndIsr: whole answer. */
+  becomeLeaderOrFollower(request: RequestOf<'LeaderAndIsr'>): ResponseOf<'LeaderAndIsr'>
+  stopReplicas(request: RequestOf<'StopReplica'>): ResponseOf<'StopReplica'>
+  /** UpdateMetadata's epoch rule lives here too: false = stale controller epoch. */
+  acceptControllerEpoch(epoch: ControllerEpoch): boolean
+  offsetsForLeaderEpoch(request: RequestOf<'OffsetForLeaderEpoch'>): ResponseOf<'OffsetForLeaderEpoch'>
+  updateTopicConfig(topic: string, config: LogConfig): void
+  /** Starts ISR expiry, ISR propagation, high-watermark checkpoint timers. */
+  start(): void
+  /** Stops fetchers and timers, answers what waits, checkpoints high watermarks. Does not close logs. */
+  shutdown(): Promise<void>
+  /** Leadership moved (for coordinators and the live view). */
+  onLeadershipChange(
+    listener: (change: { topic: string; partition: PartitionId; isLeader: boolean; leaderEpoch: LeaderEpoch }) => void,
+  ): void
+}
+
+export interface ReplicationConfig {
+  readonly brokerId: BrokerId
+  readonly replicaLagTimeMaxMs: number
+  readonly replicaFetchWaitMaxMs: number
+  readonly replicaFetchMinBytes: number
+  readonly replicaFetchMaxBytes: number
+  readonly replicaFetchResponseMaxBytes: number
+  readonly replicaFetchBackoffMs: number
+  readonly numReplicaFetchers: number
+  readonly replicaHighWatermarkCheckpointIntervalMs: number
+  /** `samsa.faithful` names of historic holes to keep open, e.g. H6; empty = strict. */
+  readonly faithful: ReadonlySet<string>
+}
