@@ -71,7 +71,7 @@ export function parseOptions(args: readonly string[], options: readonly ToolOpti
 const WIDTH = 80
 const GAP = 2
 
-/** Breaks a text into lines of at most `width`; continuation lines are indented by two. Words that are too long break behind a dot. */
+/** Breaks a text into lines of at most `width`, the space behind a word counted as the genuine formatter counts it; continuation lines are indented. */
 function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   for (const paragraph of text.split('\n')) {
@@ -85,7 +85,7 @@ function wrap(text: string, width: number): string[] {
     for (const word of paragraph.split(/(?<= )/)) {
       const pieces = indent.length + word.trimEnd().length > width ? word.split(/(?<=\.)/) : [word]
       for (const piece of pieces) {
-        if (line !== '' && indent.length + line.length + piece.trimEnd().length > width) flush()
+        if (line !== '' && indent.length + line.length + piece.length > width) flush()
         line += piece
       }
     }
@@ -103,13 +103,12 @@ export function renderHelp(options: readonly ToolOption[]): string {
       right: `${option.required === true ? 'REQUIRED: ' : ''}${option.description}`,
     }))
   const left = Math.min((WIDTH - GAP) >> 1, Math.max(...rows.map((row) => row.left.length)))
-  const right = Math.min(WIDTH - GAP - left, Math.max(...rows.map((row) => row.right.length)))
+  const wrapped = rows.map((row) => ({ left: wrap(row.left, left), right: wrap(row.right, WIDTH - GAP - left) }))
+  const right = Math.max(...wrapped.flatMap((row) => row.right.map((line) => line.length)))
   const line = (a: string, b: string): string => `${a.padEnd(left)}${' '.repeat(GAP)}${b.padEnd(right)}\n`
   let out = line('Option', 'Description') + line('------', '-----------')
-  for (const row of rows) {
-    const a = wrap(row.left, left)
-    const b = wrap(row.right, right)
-    for (let i = 0; i < Math.max(a.length, b.length); i++) out += line(a[i] ?? '', b[i] ?? '')
+  for (const row of wrapped) {
+    for (let i = 0; i < Math.max(row.left.length, row.right.length); i++) out += line(row.left[i] ?? '', row.right[i] ?? '')
   }
   return out
 }

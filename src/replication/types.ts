@@ -130,6 +130,12 @@ export interface ReplicaManager {
   ): void
   /** `done` is called once: at once, in the turn of the append that satisfies it, or after maxWaitMs. Record slices live during `done`. */
   fetch(params: FetchParams, done: (results: readonly FetchPartitionResult[]) => void): { cancel(): void } | undefined
+  /**
+   * Between the two, appends do not yet wake who waits for them; the last release wakes everybody once. For a connection that reads
+   * several pipelined produces in one turn: a waiting follower then gets them all in one answer. Calls nest.
+   */
+  holdTurn(): void
+  releaseTurn(): void
   partition(topic: string, partition: PartitionId): PartitionView | undefined
   partitions(): Iterable<PartitionView>
   /** LeaderAndIsr: whole answer. */
@@ -159,6 +165,6 @@ export interface ReplicationConfig {
   readonly replicaFetchBackoffMs: number
   readonly numReplicaFetchers: number
   readonly replicaHighWatermarkCheckpointIntervalMs: number
-  /** `samsa.faithful` names of historic holes to keep open, e.g. H6; empty = strict. */
+  /** `samsa.faithful` names of historic holes to keep open: H4, H5, H6, H11, H12 are this module's; empty = strict. */
   readonly faithful: ReadonlySet<string>
 }

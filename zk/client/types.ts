@@ -120,6 +120,9 @@ export interface ZkSession {
   readonly generation: number
   /** 0n before the first connection. */
   readonly sessionId: bigint
+  /** With the session id it allows to take the session over. */
+  readonly password: Buffer
+  /** As granted by the server. */
   readonly sessionTimeoutMs: number
   /**
    * False when nothing was heard for a full session timeout: act as expired (no controller work, no ISR write) although the server
@@ -156,6 +159,15 @@ export interface ZkSessionOptions {
   readonly auth?: readonly { readonly scheme: string; readonly credentials: string }[]
   /** Create a missing chroot (brokers do, tools do not). */
   readonly createChroot?: boolean
+  /** Largest request packet in bytes, default 1048575 as the server's `jute.maxbuffer`; a larger one is answered `marshallingError`. */
+  readonly maxPacketBytes?: number
+  /**
+   * Default 10000, and at least two session times: refused without an answer for so long, while others are let in, the session is
+   * given up (the server lost its data).
+   */
+  readonly refusedForEverMs?: number
+  /** Take an existing session over instead of beginning one (its former connection is closed by the server). */
+  readonly resume?: { readonly sessionId: Buffer; readonly password: Buffer }
 }
 
 /** What this folder needs of its host; the broker's ports fit structurally. */

@@ -1,4 +1,6 @@
 import type { ChildChangeHandler, NodeChangeHandler, SessionHandler, ZkSession } from '../client/types.ts'
+import type { AclEntry, AclResource, AclResourceType } from '../znodes/acl.ts'
+import type { DelegationTokenInfo } from '../znodes/delegation-token.ts'
 import type {
   BrokerRegistration,
   ConfigEntityType,
@@ -45,8 +47,14 @@ export type ControllerElection =
 
 export type Notification = { readonly name: string; readonly data: Buffer | null }
 
+export type DatedNotification = Notification & {
+  /** Creation time, epoch milliseconds. */
+  readonly ctime: number
+}
+
 /**
- * Kafka's verbs on ZooKeeper. Reads throw `ZkError` only for codes that the verb does not describe (session expired, no auth);
+ * Kafka's verbs on ZooKeeper. Writes that answer nothing throw `ZkError` with the outcome as its code (`fenced`, `expired`, ...); what
+ * they delete may be gone already. A znode that holds garbage is logged and taken for absent or empty. Reads throw `ZkError` only for codes that the verb does not describe (session expired, no auth);
  * "is not there" is `undefined` or an absent map entry. Many-key reads are pipelined. Paths, JSON and the order of the writes
  * equal Apache 1.1.1's (golden znodes).
  */
@@ -55,6 +63,10 @@ export interface KafkaZk {
 
   // ---- start-up
   makePersistentPaths(): Promise<void>
+  /** With an authorizer. */
+  makeAclPaths(): Promise<void>
+  /** With `delegation.token.master.key`. */
+  makeTokenPaths(): Promise<void>
   /** Reads or creates `/cluster/id`; `generate` gives the 22-character id. */
   getOrCreateClusterId(generate: () => string): Promise<string>
   /** `/brokers/seqid` + reserved.broker.max.id */
@@ -68,10 +80,13 @@ export interface KafkaZk {
   // ---- controller election
   /** `undefined`: no controller. Arms the node watch if registered. */
   getControllerId(): Promise<number | undefined>
-  /** Creates `/controller`, then raises `/controller_epoch` conditionally. */
+  /**
+   * Creates `/controller`, then raises `/controller_epoch` conditionally. After `error` we may hold `/controller`: delete it
+   * (1.1's forced move). `lost` with controllerId -1: the other one has gone again.
+   */
   electController(brokerId: number): Promise<ControllerElection>
   getControllerEpoch(): Promise<{ readonly epoch: number; readonly zkVersion: number } | undefined>
-  /** Unconditional, as 1.1 (used by "forced move"). */
+  /** Unconditional without a fence, as 1.1 (used by "forced move"). */
   deleteController(fence?: ControllerFence): Promise<void>
 
   // ---- brokers
@@ -99,6 +114,7 @@ export interface KafkaZk {
   deleteTopicZnodes(topic: string, fence: ControllerFence): Promise<WriteOutcome>
 
   // ---- configuration
+  /** Names are node names (sanitized; `<default>`; `<user>/clients/<client>` below users). Absent: no node. */
   getConfigs(type: ConfigEntityType, names: readonly string[]): Promise<Map<string, ConfigProperties>>
   getAllConfigEntities(type: ConfigEntityType): Promise<string[]>
   /** 1.1's order: setData, and on no node create. */
@@ -115,6 +131,9 @@ export interface KafkaZk {
   createPreferredReplicaElection(partitions: readonly PartitionRef[]): Promise<WriteOutcome>
   deletePreferredReplicaElection(fence: ControllerFence): Promise<void>
   getReassignments(): Promise<Map<string, readonly number[]> | undefined>
+  /** The tool's: `nodeExists` when one is under way. */
+  createReassignments(reassignments: ReadonlyMap<string, readonly number[]>): Promise<WriteOutcome>
+  /** 1.1's order: setData, and on no node create. */
   setReassignments(reassignments: ReadonlyMap<string, readonly number[]>, fence?: ControllerFence): Promise<WriteOutcome>
   deleteReassignments(fence: ControllerFence): Promise<void>
 
@@ -129,8 +148,41 @@ export interface KafkaZk {
   readLogDirEventNotifications(names: readonly string[]): Promise<number[]>
   deleteLogDirEventNotifications(names: readonly string[], fence: ControllerFence): Promise<void>
   getConfigChangeNotifications(): Promise<string[]>
-  readConfigChangeNotification(name: string): Promise<(Notification & { readonly ctime: number }) | undefined>
+  readConfigChangeNotification(name: string): Promise<DatedNotification | undefined>
   deleteConfigChangeNotification(name: string): Promise<void>
+
+  // ---- offsets of groups that keep them in ZooKeeper (OffsetCommit, OffsetFetch v0)
+  /** key: `topic-partition`; absent when there is none. */
+  getConsumerOffsets(group: string, partitions: readonly PartitionRef[]): Promise<Map<string, number>>
+  /** 1.1's order: setData, and on no node create. */
+  setConsumerOffset(group: string, partition: PartitionRef, offset: number): Promise<void>
+
+  // ---- ACLs
+  getAclResourceNames(type: AclResourceType): Promise<string[]>
+  /** Absent: undefined. Throws ZnodeError for garbage: a resource whose ACLs cannot be read must not be taken for open. */
+  getAcls(resource: AclResource): Promise<{ readonly acls: AclEntry[]; readonly zkVersion: number } | undefined>
+  /** `expectedVersion` undefined: create. `badVersion` / `nodeExists` / `noNode`: read again and decide anew. */
+  setAcls(
+    resource: AclResource,
+    acls: readonly AclEntry[],
+    expectedVersion: number | undefined,
+  ): Promise<{ readonly outcome: WriteOutcome; readonly zkVersion: number }>
+  deleteAcls(resource: AclResource, expectedVersion: number): Promise<WriteOutcome>
+  createAclChangeNotification(resource: AclResource): Promise<void>
+  /** Names sorted; arms the child watch if registered. */
+  getAclChangeNotifications(): Promise<string[]>
+  readAclChangeNotification(name: string): Promise<DatedNotification | undefined>
+  deleteAclChangeNotification(name: string): Promise<void>
+
+  // ---- delegation tokens
+  getTokenIds(): Promise<string[]>
+  getTokens(tokenIds: readonly string[]): Promise<Map<string, DelegationTokenInfo>>
+  setToken(token: DelegationTokenInfo): Promise<void>
+  deleteToken(tokenId: string): Promise<void>
+  createTokenChangeNotification(tokenId: string): Promise<void>
+  getTokenChangeNotifications(): Promise<string[]>
+  readTokenChangeNotification(name: string): Promise<DatedNotification | undefined>
+  deleteTokenChangeNotification(name: string): Promise<void>
 
   // ---- watches (paths are those of zk/znodes)
   watchNode(handler: NodeChangeHandler): void

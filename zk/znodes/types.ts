@@ -13,6 +13,8 @@ export interface BrokerRegistration {
   readonly endpoints: readonly Endpoint[]
   readonly rack?: string
   readonly jmxPort: number
+  /** Set by reads, never written: the znode's czxid, which tells one registration of a broker from the next. */
+  readonly czxid?: bigint
 }
 
 /** `/brokers/topics/<t>/partitions/<p>/state` together with the znode's version. */

@@ -1,0 +1,223 @@
+/**
+ * The writes that brokers and tools ask of ZooKeeper are those of a genuine 1.1.1, in the same order per session, data and versions included.
+ * A `multi` that only adds the check of the controller epoch counts as its inner write. Recorded steps: integration-tests/golden/znodes.
+ */
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { distribution, eventually, run } from '../harness/brokers.ts'
+import { TestCluster } from '../harness/cluster.ts'
+import { type Before, beforeGoldenStep, comparable, goldenStep } from '../harness/znode-writes.ts'
+import { type RecordedWrite, ZooKeeperProxy } from '../harness/zookeeper-proxy.ts'
+
+const ours: ReadonlySet<string> = new Set(['t-tool', 't-manual'])
+
+/** Only what concerns the topics that this test has; the genuine scenario had more. */
+function concernsUs({ path = '' }: RecordedWrite): boolean {
+  const topic = /^\/(?:brokers|config|admin)\/(?:topics|delete_topics)\/([^/]+)/.exec(path)?.[1]
+  return topic === undefined || ours.has(topic)
+}
+
+describe('ZooKeeper transactions against the genuine recording', () => {
+  let cluster: TestCluster
+  let tool: ZooKeeperProxy
+  let marks: number[] = []
+
+  before(async () => {
+    cluster = await TestCluster.start({
+      brokers: 3,
+      proxied: true,
+      stopped: true,
+      properties: {
+        'zookeeper.session.timeout.ms': 12000,
+        'zookeeper.connection.timeout.ms': 30000,
+        'replica.lag.time.max.ms': 4000,
+        'auto.leader.rebalance.enable': false,
+        'num.partitions': 2,
+        'default.replication.factor': 3,
+      },
+    })
+    const [host = '', port = ''] = cluster.zookeeper.split(':')
+    tool = await ZooKeeperProxy.start({ host, port: Number(port) })
+  })
+  after(async () => {
+    await tool.close()
+    await cluster.close()
+  })
+
+  async function look(): Promise<Before> {
+    const nodes = new Map<string, { data: string | null; version: number }>()
+    const walk = async (path: string): Promise<void> => {
+      const [data, children] = await cluster.zk.session.requests([
+        { op: 'getData', path },
+        { op: 'getChildren', path },
+      ])
+      if (data?.code !== 'ok') return
+      nodes.set(path, { data: data.data?.toString() ?? null, version: data.stat?.version ?? 0 })
+      for (const child of children?.children ?? []) await walk(path === '/' ? `/${child}` : `${path}/${child}`)
+    }
+    await walk('/')
+    return { controllerEpoch: Number(nodes.get('/controller_epoch')?.data ?? 0), nodes }
+  }
+
+  const all = (): ZooKeeperProxy[] => [...cluster.proxies, tool]
+
+  /** No write for `quietMs`. */
+  async function settle(quietMs = 700): Promise<void> {
+    for (let seen = -1; ; ) {
+      const now = all().reduce((sum, proxy) => sum + proxy.writes.length, 0)
+      if (now === seen) return
+      seen = now
+      await sleep(quietMs)
+    }
+  }
+
+  /** Runs one step and compares each session's writes with the recording. `who`: recorded owner -> our recorder. */
+  async function step(
+    number: number,
+    act: () => Promise<unknown>,
+    who: Record<string, () => ZooKeeperProxy>,
+    settleMs?: number,
+  ): Promise<void> {
+    await settle()
+    const then = await look()
+    marks = all().map((proxy) => proxy.writes.length)
+    await act()
+    await settle(settleMs)
+    const want = goldenStep(number)
+    const wantBefore = beforeGoldenStep(number)
+    for (const [owner, proxyOf] of Object.entries(who)) {
+      const proxy = proxyOf()
+      const mark = marks[all().indexOf(proxy)] ?? 0
+      const got = comparable(proxy.writes.slice(mark).filter(concernsUs), then)
+      const expected = comparable(want.writes.filter(({ by }) => by === owner).filter(concernsUs), wantBefore)
+      assert.deepEqual(got, expected, `${want.name}: ${owner}`)
+    }
+  }
+
+  const broker = (id: number) => (): ZooKeeperProxy => cluster.proxies[id] ?? assert.fail()
+  const everyBroker = { 'broker 0': broker(0), 'broker 1': broker(1), 'broker 2': broker(2) }
+  const topics = (...words: string[]) =>
+    run(join(distribution, 'bin', 'kafka-topics.sh'), ['--zookeeper', `127.0.0.1:${tool.port}`, ...words])
+
+  it('the first broker starts and becomes controller', () =>
+    step(1, () => cluster.broker(0).start(), { 'broker 0': broker(0) }, 2000))
+  it('a second broker joins', () => step(2, () => cluster.broker(1).start(), everyBroker))
+  it('a third broker joins', () => step(3, () => cluster.broker(2).start(), everyBroker))
+
+  it('a topic is created', () =>
+    step(4, () => topics('--create', '--topic', 't-tool', '--replica-assignment', '0:2:1,1:0:2'), {
+      'tool topics': () => tool,
+      ...everyBroker,
+    }))
+  it('a topic is created with placement and configuration', () =>
+    step(
+      5,
+      () =>
+        topics(
+          '--create',
+          '--topic',
+          't-manual',
+          '--replica-assignment',
+          '0:1:2,1:2:0,2:0:1',
+          '--config',
+          'cleanup.policy=compact',
+          '--config',
+          'retention.ms=1000',
+        ),
+      { 'tool topics': () => tool, ...everyBroker },
+    ))
+  it('a topic that exists is refused', () =>
+    step(6, () => topics('--create', '--topic', 't-tool', '--partitions', '2', '--replication-factor', '3'), {
+      'tool topics': () => tool,
+      ...everyBroker,
+    }))
+  it('partitions are added', () =>
+    step(9, () => topics('--alter', '--topic', 't-tool', '--partitions', '4'), { 'tool topics': () => tool, ...everyBroker }))
+  it('partitions are added with placement', () =>
+    step(
+      10,
+      () => topics('--alter', '--topic', 't-manual', '--partitions', '4', '--replica-assignment', '0:1:2,1:2:0,2:0:1,2:1:0'),
+      {
+        'tool topics': () => tool,
+        ...everyBroker,
+      },
+    ))
+  it('a configuration is altered', () =>
+    step(
+      14,
+      async () => {
+        await topics('--alter', '--topic', 't-tool', '--config', 'segment.bytes=1000000')
+        await topics('--alter', '--topic', 't-tool', '--delete-config', 'segment.bytes')
+      },
+      { 'tool topics': () => tool },
+    ))
+
+  it('the preferred leader of one partition is elected', () =>
+    step(34, () => cluster.zk.createPreferredReplicaElection([{ topic: 't-tool', partition: 0 }]), everyBroker))
+
+  it('the controller is deleted by hand: one broker wins', async () => {
+    let winner = -1
+    await step(
+      36,
+      async () => {
+        await cluster.zk.deleteController()
+        winner = await eventually('a new controller', () => cluster.controllerId())
+      },
+      {},
+    )
+    const mark = marks[winner] ?? 0
+    const got = comparable(broker(winner)().writes.slice(mark), {
+      controllerEpoch: 1,
+      nodes: new Map([['/controller_epoch', { data: '1', version: 0 }]]),
+    })
+    const want = comparable(
+      goldenStep(36).writes.filter(({ by }) => by === 'broker 2'),
+      beforeGoldenStep(36),
+    ).map((line) => line.replace('\\"brokerid\\":2', `\\"brokerid\\":${winner}`))
+    assert.deepEqual(got, want)
+  })
+
+  it('a broker that is not the controller shuts down, and returns', async () => {
+    while ((await cluster.controllerId()) !== 2) {
+      await cluster.zk.deleteController()
+      await eventually('a controller', () => cluster.controllerId())
+      await settle()
+    }
+    await step(37, () => cluster.broker(0).stop(), everyBroker)
+    await step(38, () => cluster.broker(0).start(), everyBroker, 4000)
+    await assertNotifications()
+  })
+
+  it('a topic is deleted', async () => {
+    await step(61, () => topics('--delete', '--topic', 't-manual'), { 'tool topics': () => tool }, 2000)
+    const controller = broker((await cluster.controllerId()) ?? -1)()
+    const mark = marks[all().indexOf(controller)] ?? 0
+    const deletes = controller.writes.slice(mark).filter(({ op }) => op === 'delete')
+    const want = goldenStep(61).writes.filter(({ op, by }) => op === 'delete' && by === 'broker 0')
+    assert.deepEqual(
+      deletes.map(({ path, expected, error }) => ({ path, expected, error })),
+      want.map(({ path, expected, error }) => ({ path, expected, error })),
+    )
+  })
+
+  /** Every ISR change of this step is announced, and every announcement is taken away by the controller. */
+  async function assertNotifications(): Promise<void> {
+    await eventually('no notification left', async () => (await cluster.zk.getIsrChangeNotifications()).length === 0, 20_000)
+    const writes = cluster.proxies.flatMap((proxy) => proxy.writes)
+    const announced = writes.filter(({ op, path }) => op === 'create' && path?.startsWith('/isr_change_notification/') === true)
+    const named = new Set(
+      announced.flatMap(({ data }) =>
+        (JSON.parse(data ?? '{}') as { partitions: { topic: string; partition: number }[] }).partitions.map(
+          (p) => `${p.topic}-${p.partition}`,
+        ),
+      ),
+    )
+    assert.ok(named.size >= 4, `announced: ${[...named]}`)
+    const removed = writes.filter(
+      ({ op, path, error }) => op === 'delete' && error === undefined && path?.startsWith('/isr_change_notification/') === true,
+    )
+    assert.equal(removed.length, announced.length)
+  }
+})

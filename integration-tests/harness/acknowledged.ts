@@ -1,0 +1,102 @@
+/** A producer (kafkajs, acks=all, one request in flight per partition) that records what was acknowledged, and the check that all of it is there. */
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CompressionTypes, Kafka, logLevel, type Producer } from 'kafkajs'
+import { kcat } from './brokers.ts'
+
+export interface Acknowledged {
+  readonly partition: number
+  readonly offset: number
+  readonly value: string
+}
+
+export class RecordingProducer {
+  readonly acknowledged: Acknowledged[] = []
+  /** Longest time between two acknowledgements, over all partitions. */
+  longestGapMs = 0
+  private readonly topic: string
+  private readonly partitions: number
+  private readonly producer: Producer
+  private stopping = false
+  private loops: Promise<void>[] = []
+  private lastAck = performance.now()
+
+  constructor(brokers: readonly string[], topic: string, partitions: number) {
+    this.topic = topic
+    this.partitions = partitions
+    const kafka = new Kafka({
+      brokers: [...brokers],
+      logLevel: logLevel.NOTHING,
+      connectionTimeout: 1000,
+      requestTimeout: 5000,
+      retry: { initialRetryTime: 50, maxRetryTime: 200, retries: 5 },
+    })
+    this.producer = kafka.producer({ allowAutoTopicCreation: false, metadataMaxAge: 1000 })
+  }
+
+  async start(pauseMs: number): Promise<void> {
+    await this.producer.connect()
+    this.lastAck = performance.now()
+    this.loops = Array.from({ length: this.partitions }, (_, partition) => this.loop(partition, pauseMs))
+  }
+
+  /** Values rise within a partition; a value is repeated until it is acknowledged, so duplicates may stand side by side. */
+  private async loop(partition: number, pauseMs: number): Promise<void> {
+    for (let n = 0; !this.stopping; n++) {
+      const value = `${partition}-${String(n).padStart(8, '0')}`
+      for (;;) {
+        try {
+          const [sent] = await this.producer.send({
+            topic: this.topic,
+            acks: -1,
+            timeout: 4000,
+            compression: CompressionTypes.None,
+            messages: [{ partition, value }],
+          })
+          this.acknowledged.push({ partition, offset: Number(sent?.baseOffset), value })
+          this.longestGapMs = Math.max(this.longestGapMs, performance.now() - this.lastAck)
+          this.lastAck = performance.now()
+          break
+        } catch {
+          if (this.stopping) return
+          await sleep(50)
+        }
+      }
+      await sleep(pauseMs)
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true
+    await Promise.all(this.loops)
+    await this.producer.disconnect()
+  }
+}
+
+/** Reads everything back and compares: each acknowledged value lies at its offset, and values never step back within a partition. */
+export async function verifyAcknowledged(
+  bootstrap: string,
+  topic: string,
+  producer: RecordingProducer,
+): Promise<{ records: number; acknowledged: number }> {
+  const text = await kcat(bootstrap, ['-C', '-t', topic, '-o', 'beginning', '-e', '-q', '-f', '%p %o %s\n'])
+  const byOffset = new Map<string, string>()
+  const last = new Map<string, string>()
+  const lines = text.split('\n').filter((line) => line !== '')
+  for (const line of lines) {
+    const [partition = '', offset = '', value = ''] = line.split(' ')
+    byOffset.set(`${partition}:${offset}`, value)
+    assert.ok(
+      value >= (last.get(partition) ?? ''),
+      `partition ${partition} offset ${offset}: ${value} after ${last.get(partition)}`,
+    )
+    last.set(partition, value)
+  }
+  const missing = producer.acknowledged.filter(({ partition, offset, value }) => byOffset.get(`${partition}:${offset}`) !== value)
+  assert.deepEqual(
+    missing.slice(0, 5),
+    [],
+    `${missing.length} of ${producer.acknowledged.length} acknowledged records are not there`,
+  )
+  return { records: lines.length, acknowledged: producer.acknowledged.length }
+}

@@ -1,0 +1,284 @@
+/**
+ * A TCP proxy between one client and ZooKeeper that writes down every write the client asks for and how it was answered, in the order of the
+ * answers, and that can cut or freeze the connection. It decodes only what it records; bytes pass unchanged.
+ */
+import { once } from 'node:events'
+import { createServer, connect as dial, type Server, type Socket } from 'node:net'
+
+export interface RecordedWrite {
+  readonly op: 'create' | 'delete' | 'setData' | 'setACL' | 'createSession' | 'closeSession'
+  readonly path?: string
+  /** Text; null = no data. */
+  readonly data?: string | null
+  readonly mode?: string
+  /** The version the client demanded. */
+  readonly expected?: number
+  /** `NONODE`, `NODEEXISTS`, `BADVERSION`, ...; absent when it was done. */
+  readonly error?: string
+}
+
+const errorNames: Readonly<Record<number, string>> = {
+  [-101]: 'NONODE',
+  [-103]: 'BADVERSION',
+  [-110]: 'NODEEXISTS',
+  [-111]: 'NOTEMPTY',
+  [-2]: 'RUNTIMEINCONSISTENCY',
+  [-112]: 'SESSIONEXPIRED',
+}
+const modes = ['persistent', 'ephemeral', 'persistent sequential', 'ephemeral sequential']
+
+class Jute {
+  private at: number
+  private readonly bytes: Buffer
+  constructor(bytes: Buffer, at = 0) {
+    this.bytes = bytes
+    this.at = at
+  }
+  int(): number {
+    this.at += 4
+    return this.bytes.readInt32BE(this.at - 4)
+  }
+  long(): bigint {
+    this.at += 8
+    return this.bytes.readBigInt64BE(this.at - 8)
+  }
+  bool(): boolean {
+    return this.bytes[this.at++] !== 0
+  }
+  buffer(): Buffer | null {
+    const length = this.int()
+    if (length < 0) return null
+    this.at += length
+    return this.bytes.subarray(this.at - length, this.at)
+  }
+  string(): string {
+    return this.buffer()?.toString('utf8') ?? ''
+  }
+  acls(): void {
+    for (let n = this.int(); n > 0; n--) {
+      this.int()
+      this.string()
+      this.string()
+    }
+  }
+}
+
+function text(data: Buffer | null): string | null {
+  return data === null ? null : data.toString('utf8')
+}
+
+/** One write of a request body; undefined for reads. */
+function decodeWrite(type: number, body: Jute): RecordedWrite | undefined {
+  if (type === 1 || type === 15) {
+    const path = body.string()
+    const data = text(body.buffer())
+    body.acls()
+    return { op: 'create', path, data, mode: modes[body.int()] ?? 'other' }
+  }
+  if (type === 2) return { op: 'delete', path: body.string(), expected: body.int() }
+  if (type === 5) return { op: 'setData', path: body.string(), data: text(body.buffer()), expected: body.int() }
+  if (type === 7) return { op: 'setACL', path: body.string() }
+  if (type === -11) return { op: 'closeSession' }
+  return undefined
+}
+
+interface Pending {
+  readonly type: number
+  readonly writes: RecordedWrite[]
+}
+
+function decodeRequest(frame: Buffer): Pending {
+  const jute = new Jute(frame)
+  jute.int()
+  const type = jute.int()
+  if (type !== 14) {
+    const write = decodeWrite(type, jute)
+    return { type, writes: write === undefined ? [] : [write] }
+  }
+  const writes: RecordedWrite[] = []
+  for (;;) {
+    const inner = jute.int()
+    const done = jute.bool()
+    jute.int()
+    if (done) return { type, writes }
+    if (inner === 13) {
+      jute.string()
+      jute.int()
+    } else {
+      const write = decodeWrite(inner, jute)
+      if (write !== undefined) writes.push(write)
+    }
+  }
+}
+
+/** The code that decides a multi: that of the first op that was refused. */
+function multiError(reply: Jute): number {
+  let worst = 0
+  for (;;) {
+    const type = reply.int()
+    const done = reply.bool()
+    const error = reply.int()
+    if (done) return worst
+    if (type === -1) {
+      const code = reply.int()
+      if (worst === 0 && code !== 0 && code !== -2) worst = code
+      else if (worst === 0 && code === -2) worst = error
+    } else if (type === 1) reply.string()
+    else if (type === 5) for (let i = 0; i < 17; i++) reply.int()
+  }
+}
+
+function named(write: RecordedWrite, code: number): RecordedWrite {
+  return code === 0 ? write : { ...write, error: errorNames[code] ?? String(code) }
+}
+
+class Frames {
+  private rest: Buffer = Buffer.alloc(0)
+  private readonly onFrame: (frame: Buffer) => void
+  constructor(onFrame: (frame: Buffer) => void) {
+    this.onFrame = onFrame
+  }
+  feed(chunk: Buffer): void {
+    this.rest = Buffer.concat([this.rest, chunk])
+    while (this.rest.length >= 4 && this.rest.length >= 4 + this.rest.readInt32BE(0)) {
+      const length = this.rest.readInt32BE(0)
+      this.onFrame(this.rest.subarray(4, 4 + length))
+      this.rest = this.rest.subarray(4 + length)
+    }
+  }
+}
+
+export class ZooKeeperProxy {
+  readonly writes: RecordedWrite[] = []
+  /** Id and password of the session last established. */
+  session: { readonly sessionId: Buffer; readonly password: Buffer } | undefined
+  private readonly server: Server
+  private readonly open = new Set<Socket>()
+  private frozen = false
+  private refused = false
+
+  private constructor(target: { host: string; port: number }) {
+    this.server = createServer((client) => this.accept(client, target))
+  }
+
+  static async start(target: { host: string; port: number }): Promise<ZooKeeperProxy> {
+    const proxy = new ZooKeeperProxy(target)
+    await new Promise<void>((done) => proxy.server.listen(0, '127.0.0.1', done))
+    return proxy
+  }
+
+  get port(): number {
+    return (this.server.address() as { port: number }).port
+  }
+
+  private accept(client: Socket, target: { host: string; port: number }): void {
+    if (this.refused) {
+      client.destroy()
+      return
+    }
+    const server = dial(target.port, target.host)
+    const pending: Pending[] = []
+    let first = true
+    const requests = new Frames((frame) => {
+      if (first) {
+        first = false
+        const jute = new Jute(frame)
+        jute.int()
+        jute.long()
+        jute.int()
+        // A resumed session is no new one.
+        pending.push({ type: 0, writes: jute.long() === 0n ? [{ op: 'createSession' }] : [] })
+        return
+      }
+      pending.push(decodeRequest(frame))
+    })
+    const answers = new Frames((frame) => this.answer(frame, pending))
+    for (const socket of [client, server]) {
+      this.open.add(socket)
+      socket.setNoDelay(true)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        this.open.delete(socket)
+        client.destroy()
+        server.destroy()
+      })
+      if (this.frozen) socket.pause()
+    }
+    client.on('data', (chunk) => {
+      requests.feed(chunk)
+      server.write(chunk)
+    })
+    server.on('data', (chunk) => {
+      answers.feed(chunk)
+      client.write(chunk)
+    })
+  }
+
+  private answer(frame: Buffer, pending: Pending[]): void {
+    const head = pending[0]
+    if (head?.type === 0) {
+      pending.shift()
+      const password = Buffer.from(frame.subarray(20, 36))
+      if (frame.readBigInt64BE(8) !== 0n) this.session = { sessionId: Buffer.from(frame.subarray(8, 16)), password }
+      this.writes.push(...head.writes)
+      return
+    }
+    const jute = new Jute(frame)
+    const xid = jute.int()
+    jute.long()
+    const error = jute.int()
+    if (xid === -1) return
+    const asked = pending.shift()
+    if (asked === undefined) return
+    const code = asked.type === 14 && error === 0 ? multiError(jute) : error
+    for (const write of asked.writes) this.writes.push(named(write, code))
+  }
+
+  /** Drops the connections; new ones are accepted at once. */
+  cut(): void {
+    for (const socket of this.open) socket.destroy()
+  }
+
+  /** Drops the connections and refuses new ones until `heal`. */
+  refuse(): void {
+    this.refused = true
+    this.cut()
+  }
+
+  /** Bytes wait in both directions until `heal`. */
+  freeze(): void {
+    this.frozen = true
+    for (const socket of this.open) socket.pause()
+  }
+
+  heal(): void {
+    this.refused = false
+    this.frozen = false
+    for (const socket of this.open) socket.resume()
+  }
+
+  async close(): Promise<void> {
+    this.cut()
+    await new Promise<void>((done) => this.server.close(() => done()))
+  }
+}
+
+/** Takes a session over with its id and password, and closes it: what its owner then sees is an expiry. `server`: `host:port[/chroot]`. */
+export async function endSession(server: string, sessionId: Buffer, password: Buffer): Promise<void> {
+  const [host = '', rest = ''] = server.split(':')
+  const socket = dial(Number.parseInt(rest, 10), host)
+  const hello = Buffer.alloc(4 + 45)
+  hello.writeInt32BE(45, 0)
+  hello.writeInt32BE(10_000, 16)
+  sessionId.copy(hello, 20)
+  hello.writeInt32BE(16, 28)
+  password.copy(hello, 32)
+  socket.write(hello)
+  await once(socket, 'data')
+  const bye = Buffer.alloc(12)
+  bye.writeInt32BE(8, 0)
+  bye.writeInt32BE(1, 4)
+  bye.writeInt32BE(-11, 8)
+  socket.write(bye)
+  await once(socket, 'close')
+}

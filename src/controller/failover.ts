@@ -1,0 +1,94 @@
+import { addBroker, bringReplicasOnline } from './broker-events.ts'
+import type { ControllerContext, PartitionEntry } from './context.ts'
+import { enqueueTopics, resumeDeletions } from './deletion.ts'
+import { bringOnline } from './leadership.ts'
+import { resumePreferredElection } from './preferred-election.ts'
+import { startReassignments } from './reassignment.ts'
+import { mustDelete, type Term } from './term.ts'
+
+/**
+ * A new controller takes over, in the order of 1.1: watches, old notifications away, everything read, brokers told who lives, what they
+ * host, leaders for what has none, and then what the last controller left unfinished. Throws when anything of it fails.
+ */
+export async function failover(term: Term): Promise<void> {
+  const { ctx, zk, log, batch } = term
+  log.info('Registering handlers')
+  await term.watches.registerRoots()
+  log.info('Deleting log dir event notifications')
+  const logDirEvents = await zk.getLogDirEventNotifications()
+  await mustDelete('deleting log dir events', () => zk.deleteLogDirEventNotifications(logDirEvents, term.fence))
+  log.info('Deleting isr change notifications')
+  const isrChanges = await zk.getIsrChangeNotifications()
+  await mustDelete('deleting ISR changes', () => zk.deleteIsrChangeNotifications(isrChanges, term.fence))
+  log.info('Initializing controller context')
+  await readContext(term)
+  const reassignments = await zk.getReassignments()
+  log.info(`Partitions being reassigned: ${[...(reassignments?.keys() ?? [])].join(',')}`)
+  log.info(`Currently active brokers in the cluster: ${ctx.registeredBrokers().join(',')}`)
+  log.info(`Current list of topics in the cluster: ${[...ctx.topics.keys()].join(',')}`)
+  await readDeletions(term, reassignments ?? new Map())
+  log.info('Sending update metadata request')
+  batch.addFullMetadata(ctx.registeredBrokers())
+  batch.flush()
+  initializeStates(ctx)
+  for (const id of ctx.registeredBrokers()) bringReplicasOnline(term, id)
+  await bringOnline(term)
+  batch.flush()
+  log.info(`Ready to serve as the new controller with epoch ${ctx.epoch}`)
+  if (reassignments) await startReassignments(term, reassignments)
+  await resumeDeletions(term)
+  batch.flush()
+  await resumePreferredElection(term)
+}
+
+async function readContext(term: Term): Promise<void> {
+  const { ctx, zk } = term
+  for (const broker of await zk.getAllBrokers()) addBroker(term, broker)
+  const topics = await zk.getTopics()
+  for (const topic of topics) term.watches.topic(topic)
+  const assignments = topics.length > 0 ? await zk.getAssignments(topics) : new Map()
+  for (const topic of topics) {
+    const assignment = assignments.get(topic)
+    if (assignment) ctx.addPartitions(topic, assignment)
+    else term.log.error(`Topic ${topic} has no readable assignment: left out until its znode changes`)
+  }
+  await term.watches.brokers(ctx.registeredBrokers())
+  const entries = [...ctx.partitions()]
+  const states = entries.length > 0 ? await zk.getPartitionStates(entries) : new Map()
+  for (const entry of entries) entry.leadership = states.get(entry.key)
+}
+
+async function readDeletions(term: Term, reassignments: ReadonlyMap<string, unknown>): Promise<void> {
+  const { ctx } = term
+  term.log.info('Fetching topic deletions in progress')
+  const marked = await term.zk.getTopicDeletions()
+  term.log.info(`List of topics to be deleted: ${marked.join(',')}`)
+  if (marked.length === 0) return
+  if (!term.config.deleteTopicEnable) {
+    await mustDelete('deleting marks of topics', () => term.zk.deleteTopicDeletions(marked, term.fence))
+    return
+  }
+  const known = marked.filter((topic) => ctx.topics.has(topic))
+  // Marks without topic: the event removes them.
+  if (known.length < marked.length) term.enqueue({ kind: 'TopicDeletion' })
+  enqueueTopics(term, known)
+  for (const entry of ctx.partitionsOf(known)) {
+    const offline = entry.replicas.some((id) => !ctx.isOnline(id, entry))
+    if (offline || reassignments.has(entry.key)) ctx.ineligibleForDeletion.add(entry.topic)
+  }
+  term.log.info(`List of topics ineligible for deletion: ${[...ctx.ineligibleForDeletion].join(',')}`)
+}
+
+/** Pure but for the context: the states that follow from what was read. */
+export function initializeStates(ctx: ControllerContext): void {
+  for (const entry of ctx.partitions()) {
+    entry.state = initialState(ctx, entry)
+    for (const id of entry.replicas)
+      entry.replicaStates.set(id, ctx.isOnline(id, entry) ? 'OnlineReplica' : 'ReplicaDeletionIneligible')
+  }
+}
+
+function initialState(ctx: ControllerContext, entry: PartitionEntry): PartitionEntry['state'] {
+  if (!entry.leadership) return 'NewPartition'
+  return ctx.isOnline(entry.leadership.leader, entry) ? 'OnlinePartition' : 'OfflinePartition'
+}

@@ -1,0 +1,123 @@
+import type { BrokerId } from '../base/ids.ts'
+import type { PartitionEntry } from './context.ts'
+import type { ElectionStrategy } from './elections.ts'
+import { initializePartitions } from './new-partitions.ts'
+import { movePartition } from './partition-machine.ts'
+import { moveReplica } from './replica-machine.ts'
+import { changeStates, type StateResults } from './state-changes.ts'
+import type { Term } from './term.ts'
+
+/** Elects a leader for each partition and collects in the batch what the replicas have to hear. Failures keep their state. */
+export async function electLeaders(
+  term: Term,
+  entries: readonly PartitionEntry[],
+  strategy: ElectionStrategy,
+): Promise<StateResults> {
+  const before = new Map(entries.map((entry) => [entry, entry.leadership?.leader]))
+  const results = await changeStates(
+    term,
+    entries.map((entry) => ({ entry, change: { kind: 'elect', strategy } })),
+  )
+  for (const entry of results.written) {
+    term.batch.addLeaderAndIsr(recipients(term, entry, strategy), entry, false)
+    const leader = entry.leadership?.leader
+    const old = before.get(entry)
+    if (leader !== old)
+      term.note(
+        'LeaderMoved',
+        `${entry.key}: ${old ?? 'none'} -> ${leader} (${strategy}, epoch ${entry.leadership?.leaderEpoch})`,
+      )
+  }
+  return results
+}
+
+/**
+ * A broker that shuts down is told that it leads no more (1.1 does not, KAFKA-7482: it would go on to accept acks=1 records that are
+ * lost). A StopReplica in the same batch keeps it from following.
+ */
+function recipients(term: Term, entry: PartitionEntry, strategy: ElectionStrategy): readonly BrokerId[] {
+  if (strategy === 'reassign' || strategy === 'preferred') return entry.replicas
+  return entry.replicas.filter(
+    (id) => term.ctx.isOnline(id, entry) || (strategy === 'controlledShutdown' && term.ctx.shuttingDown.has(id)),
+  )
+}
+
+/** New and Offline partitions get a leader if they can: after a failover, when brokers came or went. Not those being deleted. */
+export async function bringOnline(term: Term, among: Iterable<PartitionEntry> = term.ctx.partitions()): Promise<void> {
+  const fresh: PartitionEntry[] = []
+  const offline: PartitionEntry[] = []
+  for (const entry of among) {
+    if (term.ctx.isBeingDeleted(entry.topic)) continue
+    if (entry.state === 'NewPartition') fresh.push(entry)
+    else if (entry.state === 'OfflinePartition') offline.push(entry)
+  }
+  if (fresh.length > 0) await initializePartitions(term, fresh)
+  if (offline.length > 0) await electLeaders(term, offline, 'offline')
+}
+
+/**
+ * Replicas of one broker go to OfflineReplica: StopReplica (which keeps the data) to it, out of the ISR in ZooKeeper, and the other
+ * replicas are told - except of topics under deletion. A partition that never had a leader has nothing to write (1.1 gets stuck there,
+ * KAFKA-6650).
+ */
+export async function takeReplicasOffline(term: Term, broker: BrokerId, entries: Iterable<PartitionEntry>): Promise<void> {
+  const led: PartitionEntry[] = []
+  for (const entry of entries) {
+    if (!moveReplica(entry, broker, 'OfflineReplica')) {
+      term.log.error(`Replica ${broker} of ${entry.key} cannot go from ${entry.replicaState(broker)} to OfflineReplica`)
+      continue
+    }
+    term.batch.addStopReplica(broker, entry, false)
+    if (entry.leadership) led.push(entry)
+    else term.batch.addMetadata([entry])
+  }
+  const results = await changeStates(
+    term,
+    led.map((entry) => ({ entry, change: { kind: 'removeReplica', broker } })),
+  )
+  for (const entry of results.written) {
+    if (term.ctx.isBeingDeleted(entry.topic)) continue
+    term.batch.addLeaderAndIsr(
+      entry.replicas.filter((id) => id !== broker),
+      entry,
+      false,
+    )
+    term.note(
+      'IsrShrunk',
+      `${entry.key}: [${entry.leadership?.isr.join(',')}] without ${broker} (epoch ${entry.leadership?.leaderEpoch})`,
+    )
+  }
+  term.batch.addMetadata([...results.unchanged].filter((entry) => !term.ctx.isBeingDeleted(entry.topic)))
+}
+
+/**
+ * Brokers died, or directories of theirs failed; the context knows it already. First the partitions that lost their leader, and their
+ * replicas are told at once; then the ISRs of those led elsewhere. 1.1's order of writes: highest broker id first.
+ * Answers the replicas of topics under deletion, which are the deletion's business.
+ */
+export async function onReplicasOffline(
+  term: Term,
+  replicas: ReadonlyMap<BrokerId, readonly PartitionEntry[]>,
+): Promise<Map<BrokerId, PartitionEntry[]>> {
+  for (const entry of term.ctx.partitions()) {
+    if (term.ctx.isBeingDeleted(entry.topic) || !entry.leadership) continue
+    if (!term.ctx.isOnline(entry.leadership.leader, entry)) movePartition(entry, 'OfflinePartition')
+  }
+  await bringOnline(term)
+  term.batch.flush()
+  const deleting = new Map<BrokerId, PartitionEntry[]>()
+  for (const broker of [...replicas.keys()].sort((a, b) => b - a)) {
+    const entries = replicas.get(broker) ?? []
+    const kept = entries.filter((entry) => !term.ctx.isBeingDeleted(entry.topic))
+    if (kept.length < entries.length)
+      deleting.set(
+        broker,
+        entries.filter((entry) => term.ctx.isBeingDeleted(entry.topic)),
+      )
+    await takeReplicasOffline(term, broker, kept)
+  }
+  // Everybody hears of the broker's end, also when no partition is concerned.
+  term.batch.addMetadata()
+  term.batch.flush()
+  return deleting
+}

@@ -1,0 +1,222 @@
+import type { PartitionStateWrite, PartitionStateWritten } from '../../zk/store/types.ts'
+import type { PartitionState } from '../../zk/znodes/types.ts'
+import { assert } from '../base/assert.ts'
+import type { BrokerId } from '../base/ids.ts'
+import type { ControllerContext, PartitionEntry } from './context.ts'
+import { type ElectionStrategy, electLeader, shrinkIsr } from './elections.ts'
+import { movePartition } from './partition-machine.ts'
+import { inPickedOrder } from './partition-order.ts'
+import { type Term, throwIfOver } from './term.ts'
+
+/** What is to happen to the state znode of a partition. */
+export type StateChange =
+  | { readonly kind: 'elect'; readonly strategy: ElectionStrategy }
+  /** A replica went offline: out of the ISR, and no leader any more if it led. */
+  | { readonly kind: 'removeReplica'; readonly broker: BrokerId }
+  /** Same leader and ISR, next leader epoch: makes the brokers take a changed replica list. */
+  | { readonly kind: 'bumpEpoch' }
+
+export interface Intent {
+  readonly entry: PartitionEntry
+  readonly change: StateChange
+  /** A write of this intent whose outcome is unknown: if the znode now has this content, it was ours. */
+  readonly attempt?: PartitionStateWrite
+}
+
+export interface PlannedWrite {
+  readonly intent: Intent
+  readonly write: PartitionStateWrite
+}
+
+/** What `decideStates` wants. Data only. */
+export interface StatePlan {
+  readonly writes: readonly PlannedWrite[]
+  /** Nothing to write, or an earlier attempt turns out to have been applied: the context takes the znode's content. */
+  readonly adopted: readonly { readonly intent: Intent; readonly state: PartitionState; readonly written: boolean }[]
+  readonly failed: readonly { readonly intent: Intent; readonly reason: string }[]
+}
+
+export interface StateResults {
+  /** Written to ZooKeeper: the brokers have to hear of it. */
+  readonly written: Set<PartitionEntry>
+  /** Read, nothing to write. */
+  readonly unchanged: Set<PartitionEntry>
+  readonly failed: Map<PartitionEntry, string>
+}
+
+/** Pure. `states`: as just read, by partition key. `unclean`: topics that allow unclean election. */
+export function decideStates(
+  ctx: ControllerContext,
+  intents: readonly Intent[],
+  states: ReadonlyMap<string, PartitionState>,
+  unclean: ReadonlySet<string>,
+): StatePlan {
+  const writes: PlannedWrite[] = []
+  const adopted: { intent: Intent; state: PartitionState; written: boolean }[] = []
+  const failed: { intent: Intent; reason: string }[] = []
+  for (const intent of intents) {
+    const state = states.get(intent.entry.key)
+    if (!state) {
+      failed.push({ intent, reason: 'its state znode does not exist or cannot be read' })
+    } else if (state.controllerEpoch > ctx.epoch) {
+      failed.push({
+        intent,
+        reason: `its state was written by a controller of epoch ${state.controllerEpoch}, ours is ${ctx.epoch}`,
+      })
+    } else if (intent.attempt && sameState(intent.attempt, state)) {
+      adopted.push({ intent, state, written: true })
+    } else {
+      const wanted = decideOne(ctx, intent, state, unclean)
+      if (wanted === 'unchanged') adopted.push({ intent, state, written: false })
+      else if (wanted === 'noLeader') failed.push({ intent, reason: 'no replica may lead' })
+      else writes.push({ intent, write: nextState(ctx, intent.entry, state, wanted) })
+    }
+  }
+  return { writes, adopted, failed }
+}
+
+function decideOne(
+  ctx: ControllerContext,
+  { entry, change }: Intent,
+  state: PartitionState,
+  unclean: ReadonlySet<string>,
+): { leader: BrokerId; isr: readonly BrokerId[] } | 'unchanged' | 'noLeader' {
+  switch (change.kind) {
+    case 'bumpEpoch':
+      return state
+    case 'removeReplica':
+      return shrinkIsr(state, change.broker) ?? 'unchanged'
+    case 'elect': {
+      const elected = electLeader(change.strategy, {
+        replicas: entry.replicas,
+        isr: state.isr,
+        isOnline: (id) => ctx.isOnline(id, entry),
+        isShuttingDown: (id) => ctx.shuttingDown.has(id),
+        uncleanAllowed: unclean.has(entry.topic),
+      })
+      return elected ?? 'noLeader'
+    }
+  }
+}
+
+/** Every write of a controller raises the leader epoch by exactly 1. */
+function nextState(
+  ctx: ControllerContext,
+  { topic, partition }: PartitionEntry,
+  state: PartitionState,
+  wanted: { leader: BrokerId; isr: readonly BrokerId[] },
+): PartitionStateWrite {
+  return {
+    topic,
+    partition,
+    leader: wanted.leader,
+    leaderEpoch: state.leaderEpoch + 1,
+    isr: wanted.isr,
+    controllerEpoch: ctx.epoch,
+    expectedVersion: state.zkVersion,
+  }
+}
+
+/** Same leader, epochs and ISR in order: 1.1's rule for recognising one's own write. */
+export function sameState(wanted: Omit<PartitionStateWrite, 'expectedVersion'>, state: PartitionState): boolean {
+  return (
+    wanted.leader === state.leader &&
+    wanted.leaderEpoch === state.leaderEpoch &&
+    wanted.controllerEpoch === state.controllerEpoch &&
+    wanted.isr.length === state.isr.length &&
+    wanted.isr.every((id, i) => id === state.isr[i])
+  )
+}
+
+/** No I/O: updates the partitions' entries and `results`. Answers the intents to decide again after another read. */
+export function settleStates(plan: StatePlan, outcomes: readonly PartitionStateWritten[], results: StateResults): Intent[] {
+  assert(outcomes.length === plan.writes.length, `one outcome per write: ${outcomes.length} of ${plan.writes.length}`)
+  for (const { intent, state, written } of plan.adopted) adopt(intent, state, written, results)
+  for (const { intent, reason } of plan.failed) results.failed.set(intent.entry, reason)
+  const again: Intent[] = []
+  for (const [i, { intent, write }] of plan.writes.entries()) {
+    const { outcome, zkVersion } = outcomes[i]!
+    switch (throwIfOver(outcome, `state of ${intent.entry.key}`)) {
+      case 'ok':
+        adopt(intent, stateOf(write, zkVersion), true, results)
+        break
+      case 'badVersion':
+        again.push({ entry: intent.entry, change: intent.change })
+        break
+      case 'unknown':
+        again.push({ entry: intent.entry, change: intent.change, attempt: write })
+        break
+      default:
+        results.failed.set(intent.entry, `its state could not be written: ${outcome}`)
+    }
+  }
+  return again
+}
+
+export function stateOf(write: Omit<PartitionStateWrite, 'expectedVersion'>, zkVersion: number): PartitionState {
+  const { leader, leaderEpoch, isr, controllerEpoch } = write
+  return { leader, leaderEpoch, isr, controllerEpoch, zkVersion }
+}
+
+function adopt(intent: Intent, state: PartitionState, written: boolean, results: StateResults): void {
+  const { entry, change } = intent
+  entry.leadership = state
+  if (change.kind === 'elect') movePartition(entry, 'OnlinePartition')
+  ;(written ? results.written : results.unchanged).add(entry)
+}
+
+/** More rounds than any race can last: every round is lost only to a write of somebody else. */
+const MAX_ROUNDS = 100
+
+/**
+ * Carries intents out: reads the states, decides, writes each conditionally, and again for those that lost a race or whose outcome is
+ * unknown - only those, and they alone get another epoch (1.1 repeats the whole call). The context is updated as writes succeed;
+ * announcing is the caller's. Throws when the term is over.
+ */
+export async function changeStates(term: Term, intents: readonly Intent[]): Promise<StateResults> {
+  const results: StateResults = { written: new Set(), unchanged: new Set(), failed: new Map() }
+  let pending = inPickedOrder(intents, (intent) => intent.entry)
+  for (let round = 0; pending.length > 0; round++) {
+    if (round === MAX_ROUNDS) {
+      for (const { entry } of pending) results.failed.set(entry, `lost ${MAX_ROUNDS} races for its state`)
+      break
+    }
+    const states = await term.zk.getPartitionStates(pending.map(({ entry }) => entry))
+    const unclean = await uncleanTopics(term, pending, states)
+    const plan = decideStates(term.ctx, pending, states, unclean)
+    const writes = plan.writes.map(({ write }) => write)
+    const outcomes = writes.length > 0 ? await term.zk.setPartitionStates(writes, term.fence) : []
+    pending = settleStates(plan, outcomes, results)
+  }
+  for (const [entry, reason] of results.failed) term.log.error(`Partition ${entry.key} keeps its state: ${reason}`)
+  return results
+}
+
+/**
+ * Topics among those without an online ISR member that allow unclean election: the topic's own setting, else the broker's. Read
+ * only when it matters; a topic whose configuration cannot be read gets no unclean leader.
+ */
+async function uncleanTopics(
+  term: Term,
+  intents: readonly Intent[],
+  states: ReadonlyMap<string, PartitionState>,
+): Promise<ReadonlySet<string>> {
+  const topics = new Set<string>()
+  for (const { entry, change } of intents) {
+    if (change.kind !== 'elect' || change.strategy !== 'offline') continue
+    const isr = states.get(entry.key)?.isr
+    if (isr && !isr.some((id) => term.ctx.isOnline(id, entry))) topics.add(entry.topic)
+  }
+  if (topics.size === 0) return topics
+  const allowed = new Set<string>()
+  try {
+    const configs = await term.zk.getConfigs('topics', [...topics])
+    for (const topic of topics) {
+      const own = configs.get(topic)?.['unclean.leader.election.enable']
+      if (own === undefined ? term.config.uncleanLeaderElectionEnable : own.trim().toLowerCase() === 'true') allowed.add(topic)
+    }
+  } catch (error) {
+    term.log.error(`Configurations of ${[...topics].join(',')} could not be read, no unclean election: ${String(error)}`)
+  }
+  return allowed
+}

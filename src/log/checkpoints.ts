@@ -1,0 +1,79 @@
+import type { Disk } from '../ports/disk.ts'
+import { DiskError } from '../ports/disk.ts'
+
+export const RECOVERY_POINT_CHECKPOINT = 'recovery-point-offset-checkpoint'
+export const REPLICATION_OFFSET_CHECKPOINT = 'replication-offset-checkpoint'
+export const LOG_START_OFFSET_CHECKPOINT = 'log-start-offset-checkpoint'
+export const CLEANER_OFFSET_CHECKPOINT = 'cleaner-offset-checkpoint'
+
+/** `DiskError.code` of a file whose content is not what its format says. */
+export const MALFORMED = 'EBADMSG'
+
+const VERSION = 0
+
+/**
+ * The text format of every `*-checkpoint` file: version, number of entries, then one entry a line. A missing or empty file has no
+ * entries. Throws `DiskError` (`EBADMSG`, 1.1's message) when it is malformed: 1.1 takes the log directory offline then.
+ */
+export function readCheckpoint<T>(disk: Disk, path: string, parse: (fields: readonly string[]) => T | undefined): T[] {
+  if (!disk.exists(path)) return []
+  const lines = disk.readFile(path).toString('utf8').split(/\r?\n/)
+  if (lines.at(-1) === '') lines.pop()
+  const malformed = (line: string) => new DiskError(MALFORMED, path, `Malformed line in checkpoint file (${path}): ${line}'`)
+  const [version, count] = lines
+  if (version === undefined) return []
+  if (!isInt(version)) throw malformed(version)
+  if (Number(version) !== VERSION) {
+    throw new DiskError(MALFORMED, path, `Unrecognized version of the checkpoint file (${path}): ${VERSION}`)
+  }
+  if (count === undefined) return []
+  if (!isInt(count)) throw malformed(count)
+  const entries = lines.slice(2).map((line) => {
+    const entry = parse(line.split(/\s+/))
+    if (entry === undefined) throw malformed(line)
+    return entry
+  })
+  if (entries.length !== Number(count)) {
+    throw new DiskError(
+      MALFORMED,
+      path,
+      `Expected ${count} entries in checkpoint file (${path}), but found only ${entries.length}`,
+    )
+  }
+  return entries
+}
+
+/** Replaces the file atomically; each entry is a line without its newline. */
+export function writeCheckpoint(disk: Disk, path: string, entries: readonly string[]): void {
+  disk.writeFileAtomic(path, [VERSION, entries.length, ...entries, ''].join('\n'))
+}
+
+/** Creates it empty, as 1.1 does when it opens a checkpoint that is not there. */
+export function ensureCheckpoint(disk: Disk, path: string): void {
+  if (!disk.exists(path)) disk.open(path, 'create').close()
+}
+
+function isInt(text: string): boolean {
+  return /^[+-]?\d+$/.test(text)
+}
+
+/** An entry of the four offset checkpoints: `topic partition offset`. */
+export interface OffsetEntry {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+}
+
+export function readOffsetCheckpoint(disk: Disk, path: string): OffsetEntry[] {
+  return readCheckpoint(disk, path, (fields) => {
+    const [topic, partition, offset] = fields
+    if (fields.length !== 3 || !isInt(partition!) || !isInt(offset!)) return undefined
+    return { topic: topic!, partition: Number(partition), offset: Number(offset) }
+  })
+}
+
+export function writeOffsetCheckpoint(disk: Disk, path: string, entries: Iterable<OffsetEntry>): void {
+  const lines: string[] = []
+  for (const entry of entries) lines.push(`${entry.topic} ${entry.partition} ${entry.offset}`)
+  writeCheckpoint(disk, path, lines)
+}

@@ -1,0 +1,86 @@
+import { DiskError } from '../ports/disk.ts'
+import type { LogEnvironment } from './environment.ts'
+import type { PartitionLog } from './log.ts'
+import type { LogSegment } from './segment.ts'
+
+/** fsync of one log: off the loop, one at a time; owns the recovery point. */
+export class LogFlusher {
+  /** Everything below it is on the medium. */
+  recoveryPoint: number
+  /** Monotonic milliseconds. */
+  lastFlushed: number
+  readonly #log: PartitionLog
+  readonly #environment: LogEnvironment
+  #flushing: Promise<void> | undefined
+  /** Where the log was cut while a flush was under way. */
+  #limit = Number.POSITIVE_INFINITY
+
+  constructor(log: PartitionLog, environment: LogEnvironment, recoveryPoint: number) {
+    this.#log = log
+    this.#environment = environment
+    this.recoveryPoint = recoveryPoint
+    this.lastFlushed = environment.clock.now()
+  }
+
+  /** A flush that nobody waits for. A disk error has taken the directory offline, which is all there is to do about it. */
+  flushInBackground(offset: number): void {
+    if (this.#log.isClosed) return
+    this.flushTo(offset).catch((error: unknown) => {
+      if (!(error instanceof DiskError)) throw error
+    })
+  }
+
+  /** Makes everything below `offset` durable. Later calls wait for the running flush and go on from there. */
+  async flushTo(offset: number): Promise<void> {
+    while (this.#flushing !== undefined) await this.#flushing
+    if (offset <= this.recoveryPoint || this.#log.isClosed) return
+    const run = this.#run(offset)
+    // Who waits for this one meets the error in a flush of its own.
+    this.#flushing = run.catch(() => {})
+    try {
+      await run
+    } finally {
+      this.#flushing = undefined
+    }
+  }
+
+  async #run(offset: number): Promise<void> {
+    this.#limit = Number.POSITIVE_INFINITY
+    try {
+      const unflushed = this.#log.segments.between(this.recoveryPoint, offset)
+      for (const segment of unflushed) await segment.datasync()
+      this.#syncFolder(unflushed)
+    } catch (error) {
+      if (this.#log.isClosed) return
+      throw this.#log.failed(error)
+    }
+    this.#flushed(Math.min(offset, this.#limit))
+  }
+
+  /** The same on the loop: `flush.messages`. */
+  flushSync(offset: number): void {
+    if (offset <= this.recoveryPoint) return
+    const unflushed = this.#log.segments.between(this.recoveryPoint, offset)
+    for (const segment of unflushed) segment.fsyncSync()
+    this.#syncFolder(unflushed)
+    this.#flushed(offset)
+  }
+
+  /** The log ends at `offset` now: what is appended there again is not flushed. */
+  truncated(offset: number): void {
+    this.recoveryPoint = Math.min(offset, this.recoveryPoint)
+    this.#limit = Math.min(offset, this.#limit)
+  }
+
+  /** New files are safe only when their folder is. */
+  #syncFolder(segments: readonly LogSegment[]): void {
+    if (!segments.some((segment) => segment.isNewInFolder)) return
+    this.#environment.disk.syncDirectory(this.#log.directory)
+    for (const segment of segments) segment.isNewInFolder = false
+  }
+
+  #flushed(offset: number): void {
+    if (offset > this.recoveryPoint) this.recoveryPoint = offset
+    this.lastFlushed = this.#environment.clock.now()
+  }
+}

@@ -1,0 +1,192 @@
+import { putInt32 } from '../base/bytes.ts'
+import type { Disk, DiskFile } from '../ports/disk.ts'
+
+/** An index whose content cannot be right: the segment is recovered and its indexes are rebuilt. */
+export class CorruptIndexError extends Error {
+  override readonly name = 'CorruptIndexError'
+}
+
+/** An entry that would go back: the offsets of the segment do not ascend. */
+export class InvalidOffsetError extends Error {
+  override readonly name = 'InvalidOffsetError'
+}
+
+const FIRST_CAPACITY = 512
+
+/**
+ * What the offset and the time index have in common: entries of one size, big-endian as in the file, held in memory from the first lookup
+ * on. The file of an active segment has its full preallocated length, zeros after the last entry, as 1.1's memory map leaves it; it is
+ * trimmed when the segment is rolled or closed. Entries reach the file with `persist`, not one by one: an untrimmed file is never
+ * trusted after a crash, so nothing is lost by that.
+ */
+export abstract class IndexFile {
+  path: string
+  readonly baseOffset: number
+  /** Entries that fit; at that number the segment must be rolled. */
+  maxEntries: number
+  entries: number
+  protected readonly entryBytes: number
+  readonly #disk: Disk
+  #file: DiskFile | undefined
+  #fileBytes: number
+  #buffer: Buffer | undefined
+  #persisted: number
+
+  /** Opens or creates it. `maxBytes`: `segment.index.bytes`, the length of a new file. A file that is there is taken as full of entries. */
+  constructor(disk: Disk, path: string, baseOffset: number, entryBytes: number, maxBytes: number, fileBytes: number | undefined) {
+    this.#disk = disk
+    this.path = path
+    this.baseOffset = baseOffset
+    this.entryBytes = entryBytes
+    if (fileBytes === undefined) {
+      this.#fileBytes = maxBytes - (maxBytes % entryBytes)
+      this.#file = disk.open(path, 'create')
+      this.#file.truncateSync(this.#fileBytes)
+      this.entries = 0
+      this.#buffer = Buffer.alloc(0)
+    } else {
+      this.#fileBytes = fileBytes
+      this.entries = Math.floor(fileBytes / entryBytes)
+    }
+    this.#persisted = this.entries
+    this.maxEntries = Math.floor(this.#fileBytes / entryBytes)
+  }
+
+  /** Length of the file. */
+  get fileBytes(): number {
+    return this.#fileBytes
+  }
+
+  /** Bytes of the entries, as they are after trimming. */
+  get sizeInBytes(): number {
+    return this.entries * this.entryBytes
+  }
+
+  /** The entries' bytes; read from the file on first use. Entry i begins at i * entryBytes. */
+  protected bytes(): Buffer {
+    if (this.#buffer !== undefined) return this.#buffer
+    const buffer = Buffer.alloc(this.sizeInBytes)
+    if (buffer.length > 0) {
+      const file = this.#file ?? this.#disk.open(this.path, 'read')
+      try {
+        file.readSync(buffer, 0, buffer.length, 0)
+      } finally {
+        if (file !== this.#file) file.close()
+      }
+    }
+    this.#buffer = buffer
+    return buffer
+  }
+
+  /** One entry without loading the rest. */
+  protected entryBytesAt(index: number): Buffer {
+    if (this.#buffer !== undefined) return this.#buffer.subarray(index * this.entryBytes, (index + 1) * this.entryBytes)
+    const entry = Buffer.alloc(this.entryBytes)
+    const file = this.#file ?? this.#disk.open(this.path, 'read')
+    try {
+      file.readSync(entry, 0, entry.length, index * this.entryBytes)
+    } finally {
+      if (file !== this.#file) file.close()
+    }
+    return entry
+  }
+
+  /** Room for one more entry; returns the buffer and counts the entry. */
+  protected extend(): Buffer {
+    let buffer = this.bytes()
+    const end = (this.entries + 1) * this.entryBytes
+    if (end > buffer.length) {
+      const larger = Buffer.alloc(Math.max(FIRST_CAPACITY - (FIRST_CAPACITY % this.entryBytes), buffer.length * 2, end))
+      buffer.copy(larger, 0, 0, this.sizeInBytes)
+      buffer = this.#buffer = larger
+    }
+    this.entries++
+    return buffer
+  }
+
+  /** Keeps the first `entries`; the file keeps its length, what stands behind them is worthless. */
+  protected keep(entries: number): void {
+    if (entries > this.entries) return
+    this.bytes()
+    this.entries = entries
+    this.#persisted = Math.min(this.#persisted, entries)
+  }
+
+  /** Writes the entries that are not in the file yet. */
+  persist(): void {
+    if (this.#persisted >= this.entries) return
+    const from = this.#persisted * this.entryBytes
+    this.#open().writeSync(this.bytes(), from, this.sizeInBytes - from, from)
+    this.#persisted = this.entries
+    if (this.sizeInBytes > this.#fileBytes) this.#fileBytes = this.sizeInBytes
+  }
+
+  /** Cuts the file to its entries; no more can be added until `resize`. */
+  trim(): void {
+    this.persist()
+    if (this.#fileBytes !== this.sizeInBytes) this.#setLength(this.sizeInBytes)
+    this.maxEntries = this.entries
+    this.#closeFile()
+  }
+
+  /** Makes room for entries up to `maxBytes` in all. */
+  resize(maxBytes: number): void {
+    const length = Math.max(maxBytes - (maxBytes % this.entryBytes), this.sizeInBytes)
+    if (this.#fileBytes !== length) this.#setLength(length)
+    this.maxEntries = Math.floor(length / this.entryBytes)
+  }
+
+  /** Forgets everything and makes room for a rebuild. The file is emptied first: a half-built index must not look like a whole one. */
+  reset(maxBytes: number): void {
+    this.#buffer = Buffer.alloc(0)
+    this.entries = this.#persisted = 0
+    if (this.#fileBytes !== 0) this.#setLength(0)
+    this.maxEntries = Math.floor(maxBytes / this.entryBytes)
+    this.onReset()
+  }
+
+  protected abstract onReset(): void
+
+  /** Frees the entries of an index that will not change; the next lookup reads them again. */
+  unload(): void {
+    if (this.#persisted === this.entries && this.#fileBytes === this.sizeInBytes) this.#buffer = undefined
+  }
+
+  async datasync(): Promise<void> {
+    this.persist()
+    await this.#open().datasync()
+  }
+
+  fsyncSync(): void {
+    this.persist()
+    this.#open().fsyncSync()
+  }
+
+  renamed(path: string): void {
+    this.path = path
+  }
+
+  /** Closes without trimming or writing. */
+  abandon(): void {
+    this.#closeFile()
+  }
+
+  #open(): DiskFile {
+    return (this.#file ??= this.#disk.open(this.path, 'readWrite'))
+  }
+
+  #setLength(length: number): void {
+    this.#open().truncateSync(length)
+    this.#fileBytes = length
+  }
+
+  #closeFile(): void {
+    this.#file?.close()
+    this.#file = undefined
+  }
+}
+
+/** Writes `offset - baseOffset` as int32 at `position`. */
+export function putRelative(buffer: Uint8Array, position: number, offset: number, baseOffset: number): void {
+  putInt32(buffer, position, offset - baseOffset)
+}

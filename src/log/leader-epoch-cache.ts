@@ -1,0 +1,121 @@
+import type { Disk } from '../ports/disk.ts'
+import { ensureCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoints.ts'
+
+/** Answer for an epoch about which nothing is known. */
+export const UNDEFINED_EPOCH = -1
+export const UNDEFINED_EPOCH_OFFSET = -1
+
+/**
+ * First offset of every leader epoch of one log (KIP-101), kept in `leader-epoch-checkpoint`. Rules of 1.1.1: an entry is added only
+ * when its epoch is above the latest and its offset not below the latest one. Beside them there may be one *pending* epoch: it has begun
+ * (this broker became leader) but nothing has been appended. It lives in memory only, so that the file is what 1.1.1 writes.
+ */
+export class LeaderEpochCache {
+  readonly #disk: Disk
+  readonly #path: string
+  readonly #epochs: number[] = []
+  readonly #offsets: number[] = []
+  #pendingEpoch = UNDEFINED_EPOCH
+  #pendingOffset = UNDEFINED_EPOCH_OFFSET
+
+  /** Reads the file, or creates it empty. Throws `DiskError` when it is malformed. */
+  constructor(disk: Disk, path: string) {
+    this.#disk = disk
+    this.#path = path
+    for (const [epoch, offset] of readCheckpoint(disk, path, parseEntry)) {
+      this.#epochs.push(epoch)
+      this.#offsets.push(offset)
+    }
+    ensureCheckpoint(disk, path)
+  }
+
+  get latestEpoch(): number {
+    return this.#pendingEpoch >= 0 ? this.#pendingEpoch : (this.#epochs.at(-1) ?? UNDEFINED_EPOCH)
+  }
+
+  /** The latest epoch has begun, but nothing was appended in it. */
+  get isPending(): boolean {
+    return this.#pendingEpoch >= 0
+  }
+
+  /** What the file holds: epoch and its first offset, ascending. */
+  get entries(): readonly (readonly [epoch: number, startOffset: number])[] {
+    return this.#epochs.map((epoch, i) => [epoch, this.#offsets[i]!])
+  }
+
+  /** A batch of `epoch` was appended at `offset`. */
+  assign(epoch: number, offset: number): void {
+    this.#pendingEpoch = UNDEFINED_EPOCH
+    if (!this.#isNext(epoch, offset)) return
+    this.#epochs.push(epoch)
+    this.#offsets.push(offset)
+    this.#save()
+  }
+
+  /** `epoch` begins at `offset`, the log end, though nothing was appended yet (become leader, KAFKA-7415). */
+  begin(epoch: number, offset: number): void {
+    if (this.latestEpoch === epoch || !this.#isNext(epoch, offset)) return
+    this.#pendingEpoch = epoch
+    this.#pendingOffset = offset
+  }
+
+  /** First offset after `epoch`; `logEndOffset` for the latest one, -1 when it cannot be told (1.1.1: also for one before the first). */
+  endOffsetFor(epoch: number, logEndOffset: number): number {
+    if (epoch === UNDEFINED_EPOCH) return UNDEFINED_EPOCH_OFFSET
+    if (epoch === this.latestEpoch) return logEndOffset
+    if (this.#epochs.length === 0 || epoch < this.#epochs[0]!) return UNDEFINED_EPOCH_OFFSET
+    for (let i = 0; i < this.#epochs.length; i++) if (this.#epochs[i]! > epoch) return this.#offsets[i]!
+    return this.#pendingEpoch > epoch ? this.#pendingOffset : UNDEFINED_EPOCH_OFFSET
+  }
+
+  /** The log now ends at `offset`: entries at or above it go. */
+  truncateFromEnd(offset: number): void {
+    if (this.#pendingOffset >= offset) this.#pendingEpoch = UNDEFINED_EPOCH
+    let keep = this.#epochs.length
+    while (keep > 0 && this.#offsets[keep - 1]! >= offset) keep--
+    if (keep === this.#epochs.length) return
+    this.#epochs.length = keep
+    this.#offsets.length = keep
+    this.#save()
+  }
+
+  /** The log now starts at `offset`: the epoch in force there starts at it, earlier ones go. */
+  truncateFromStart(offset: number): void {
+    let below = 0
+    while (below < this.#epochs.length && this.#offsets[below]! < offset) below++
+    if (below === 0) return
+    const epoch = this.#epochs[below - 1]!
+    this.#epochs.splice(0, below)
+    this.#offsets.splice(0, below)
+    if (this.#offsets[0] !== offset) {
+      this.#epochs.unshift(epoch)
+      this.#offsets.unshift(offset)
+    }
+    this.#save()
+  }
+
+  clear(): void {
+    this.#epochs.length = 0
+    this.#offsets.length = 0
+    this.#pendingEpoch = UNDEFINED_EPOCH
+    this.#save()
+  }
+
+  #isNext(epoch: number, offset: number): boolean {
+    const last = this.#epochs.length - 1
+    return epoch >= 0 && (last < 0 || (epoch > this.#epochs[last]! && offset >= this.#offsets[last]!))
+  }
+
+  #save(): void {
+    writeCheckpoint(
+      this.#disk,
+      this.#path,
+      this.#epochs.map((epoch, i) => `${epoch} ${this.#offsets[i]}`),
+    )
+  }
+}
+
+function parseEntry(fields: readonly string[]): [number, number] | undefined {
+  if (fields.length !== 2 || !fields.every((field) => /^[+-]?\d+$/.test(field))) return undefined
+  return [Number(fields[0]), Number(fields[1])]
+}

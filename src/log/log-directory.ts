@@ -1,0 +1,229 @@
+import { partitionKey } from '../base/ids.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Disk } from '../ports/disk.ts'
+import { DiskError } from '../ports/disk.ts'
+import type { OffsetEntry } from './checkpoints.ts'
+import {
+  CLEANER_OFFSET_CHECKPOINT,
+  ensureCheckpoint,
+  LOG_START_OFFSET_CHECKPOINT,
+  MALFORMED,
+  RECOVERY_POINT_CHECKPOINT,
+  REPLICATION_OFFSET_CHECKPOINT,
+  readOffsetCheckpoint,
+  writeOffsetCheckpoint,
+} from './checkpoints.ts'
+import type { LogFolder } from './file-names.ts'
+import { LEADER_EPOCH_FILE, parseLogFolder } from './file-names.ts'
+import type { PartitionLog } from './log.ts'
+
+const LOCK_FILE = '.lock'
+const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown'
+
+/** The broker cannot start with these log directories: exit code 1. `kind` is the simple name of 1.1's exception. */
+export class LogStartError extends Error {
+  override readonly name = 'LogStartError'
+  readonly kind: string
+  constructor(kind: string, message: string) {
+    super(message)
+    this.kind = kind
+  }
+}
+
+/** What there is to load in a directory. */
+export interface LoadPlan {
+  readonly folders: readonly (LogFolder & { readonly name: string })[]
+  readonly recoveryPoints: ReadonlyMap<string, number>
+  readonly logStartOffsets: ReadonlyMap<string, number>
+  /** The last shutdown was clean. */
+  readonly wasClean: boolean
+}
+
+/** One entry of `log.dirs`: its lock, marker and checkpoint files. */
+export class LogDirectory {
+  readonly path: string
+  isLive = true
+  readonly #disk: Disk
+  readonly #logger: Logger
+  #lock: { release(): void } | undefined
+  /** Recovery points as they are on disk, and whether this process wrote them. */
+  readonly #recoveryPoints = new Map<string, number>()
+  #wroteRecoveryPoints = false
+  #writtenStartOffsets: string | undefined
+  #writtenHighWatermarks: string | undefined
+
+  constructor(disk: Disk, logger: Logger, path: string) {
+    this.#disk = disk
+    this.#logger = logger
+    this.path = path
+  }
+
+  /** Creates it when it is missing; a directory that cannot be used is offline from the start. */
+  validate(isOffline: boolean): void {
+    try {
+      if (isOffline) throw new DiskError('EIO', this.path, `Failed to load ${this.path} during broker startup`)
+      if (!this.#disk.exists(this.path)) {
+        this.#logger.info(`Log directory ${this.path} not found, creating it.`)
+        this.#disk.makeDirectory(this.path)
+      }
+      if (!this.#disk.isUsable(this.path))
+        throw new DiskError('EACCES', this.path, `${this.path} is not a readable log directory.`)
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.#logger.error(`Failed to create or validate data directory ${this.path}`, error)
+      this.isLive = false
+    }
+  }
+
+  /** Throws `LogStartError` when another process holds it; a disk error puts the directory offline. */
+  lock(): void {
+    try {
+      this.#lock = this.#disk.lock(`${this.path}/${LOCK_FILE}`)
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.#logger.error(`Disk error while locking directory ${this.path}`, error)
+      this.isLive = false
+      return
+    }
+    if (this.#lock !== undefined) return
+    throw new LogStartError(
+      'KafkaException',
+      `Failed to acquire lock on file .lock in ${this.path}. A Kafka instance in another process or thread is using this directory.`,
+    )
+  }
+
+  unlock(): void {
+    this.#lock?.release()
+    this.#lock = undefined
+  }
+
+  takeOffline(): void {
+    this.isLive = false
+    try {
+      this.unlock()
+    } catch (error) {
+      this.#logger.warn(`Error while unlocking ${this.path}`, error)
+    }
+  }
+
+  /** Empty checkpoint files where there are none, as 1.1 makes them. */
+  createCheckpoints(withCleaner: boolean): void {
+    const names = [RECOVERY_POINT_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT]
+    if (withCleaner) names.push(CLEANER_OFFSET_CHECKPOINT)
+    try {
+      for (const name of names) ensureCheckpoint(this.#disk, `${this.path}/${name}`)
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.#logger.error(`Error while creating the checkpoint files of ${this.path}`, error)
+      this.isLive = false
+      this.unlock()
+    }
+  }
+
+  // ---------------------------------------------------------------- start
+
+  /** Throws `DiskError`, and `LogStartError` for a folder that is no partition. */
+  readPlan(): LoadPlan {
+    const wasClean = this.#disk.exists(`${this.path}/${CLEAN_SHUTDOWN_FILE}`)
+    const recoveryPoints = this.#readOffsets(RECOVERY_POINT_CHECKPOINT)
+    const logStartOffsets = this.#readOffsets(LOG_START_OFFSET_CHECKPOINT)
+    for (const [key, offset] of recoveryPoints) this.#recoveryPoints.set(key, offset)
+    const folders: (LogFolder & { name: string })[] = []
+    for (const entry of this.#disk.list(this.path)) {
+      if (!entry.isDirectory) continue
+      const folder = parseLogFolder(entry.name)
+      if (folder === undefined) {
+        throw new LogStartError(
+          'KafkaException',
+          `kafka.common.KafkaException: Found directory ${this.path}/${entry.name}, '${entry.name}' is not in the form of topic-partition or topic-partition.uniqueId-delete (if marked for deletion).\nKafka's log directories (and children) should only contain Kafka topic data.`,
+        )
+      }
+      folders.push({ ...folder, name: entry.name })
+    }
+    return { folders, recoveryPoints, logStartOffsets, wasClean }
+  }
+
+  /** An unreadable file is logged, then it is as if it were empty; the directory fails as soon as everything is loaded. */
+  #readOffsets(name: string): Map<string, number> {
+    const result = new Map<string, number>()
+    try {
+      for (const { topic, partition, offset } of readOffsetCheckpoint(this.#disk, `${this.path}/${name}`)) {
+        result.set(partitionKey(topic, partition), offset)
+      }
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.#logger.error(`Error while reading checkpoint file ${this.path}/${name}`, error)
+      this.#logger.warn(`Error occurred while reading ${name} file of directory ${this.path}`)
+      if (name === RECOVERY_POINT_CHECKPOINT) this.#logger.warn('Resetting the recovery checkpoint to 0')
+      this.malformed = error
+    }
+    return result
+  }
+
+  /** Set by a checkpoint file that could not be read at start. */
+  malformed: DiskError | undefined
+
+  /** A malformed file of one partition stops the start. */
+  isFatal(error: DiskError): boolean {
+    return error.code === MALFORMED && error.path.endsWith(`/${LEADER_EPOCH_FILE}`)
+  }
+
+  fatal(error: DiskError): LogStartError {
+    this.#logger.error(`Error while reading checkpoint file ${error.path}`, error)
+    return new LogStartError(
+      'KafkaStorageException',
+      `org.apache.kafka.common.errors.KafkaStorageException: Error while reading checkpoint file ${error.path}`,
+    )
+  }
+
+  removeCleanMarker(): void {
+    this.#disk.remove(`${this.path}/${CLEAN_SHUTDOWN_FILE}`, true)
+    // A marker that came back after a power loss would hide that logs were not closed.
+    this.#disk.syncDirectory(this.path)
+  }
+
+  markClean(): void {
+    this.#disk.open(`${this.path}/${CLEAN_SHUTDOWN_FILE}`, 'create').close()
+    this.#disk.syncDirectory(this.path)
+  }
+
+  // ---------------------------------------------------------------- checkpoints
+
+  /** Does the file say more than is true of this log now? */
+  isBehind(log: PartitionLog): boolean {
+    return (this.#recoveryPoints.get(partitionKey(log.topic, log.partition)) ?? 0) > log.recoveryPoint
+  }
+
+  writeRecoveryPoints(logs: readonly PartitionLog[]): void {
+    const entries = logs.map(({ topic, partition, recoveryPoint }) => ({ topic, partition, offset: recoveryPoint }))
+    if (this.#wroteRecoveryPoints && this.#isWritten(entries)) return
+    writeOffsetCheckpoint(this.#disk, `${this.path}/${RECOVERY_POINT_CHECKPOINT}`, entries)
+    this.#wroteRecoveryPoints = true
+    this.#recoveryPoints.clear()
+    for (const entry of entries) this.#recoveryPoints.set(partitionKey(entry.topic, entry.partition), entry.offset)
+  }
+
+  #isWritten(entries: readonly OffsetEntry[]): boolean {
+    if (entries.length !== this.#recoveryPoints.size) return false
+    return entries.every(({ topic, partition, offset }) => this.#recoveryPoints.get(partitionKey(topic, partition)) === offset)
+  }
+
+  /** Only logs that start behind their first segment. */
+  writeLogStartOffsets(logs: readonly PartitionLog[]): void {
+    const entries: OffsetEntry[] = []
+    for (const { topic, partition, logStartOffset, segments } of logs) {
+      if (logStartOffset > segments.first.baseOffset) entries.push({ topic, partition, offset: logStartOffset })
+    }
+    const text = JSON.stringify(entries)
+    if (text === this.#writtenStartOffsets) return
+    writeOffsetCheckpoint(this.#disk, `${this.path}/${LOG_START_OFFSET_CHECKPOINT}`, entries)
+    this.#writtenStartOffsets = text
+  }
+
+  writeHighWatermarks(entries: readonly OffsetEntry[]): void {
+    const text = JSON.stringify(entries)
+    if (text === this.#writtenHighWatermarks) return
+    writeOffsetCheckpoint(this.#disk, `${this.path}/${REPLICATION_OFFSET_CHECKPOINT}`, entries)
+    this.#writtenHighWatermarks = text
+  }
+}

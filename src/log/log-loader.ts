@@ -1,0 +1,391 @@
+import { crc32, crc32c } from '../base/crc.ts'
+import type { Logger } from '../base/logger.ts'
+import { baseOffset, lastOffset, magicOf, partitionLeaderEpoch, producerId, storedCrc } from '../protocol/records/batch.ts'
+import { batchMaxTimestamp, firstOffsetOf } from './batch-fields.ts'
+import { BatchScanner } from './batch-scanner.ts'
+import type { LogEnvironment } from './environment.ts'
+import {
+  CLEANED_SUFFIX,
+  DELETED_SUFFIX,
+  INDEX_SUFFIX,
+  isIndexName,
+  LEADER_EPOCH_FILE,
+  LOG_SUFFIX,
+  offsetOfFileName,
+  SWAP_SUFFIX,
+  segmentFileName,
+  TIME_INDEX_SUFFIX,
+  TXN_INDEX_SUFFIX,
+} from './file-names.ts'
+import { CorruptIndexError, InvalidOffsetError } from './index-file.ts'
+import { LeaderEpochCache } from './leader-epoch-cache.ts'
+import { ProducerSnapshots } from './producer-snapshots.ts'
+import { LogSegment } from './segment.ts'
+import { SegmentList } from './segment-list.ts'
+import { NO_TIMESTAMP } from './time-index.ts'
+import type { LogConfig } from './types.ts'
+
+/** Bytes read at a time when whole batches are checked. */
+const RECOVERY_CHUNK_BYTES = 1024 * 1024
+/** The loader lets others run after this many bytes. */
+const BYTES_PER_STEP = 8 * 1024 * 1024
+const INDEX_SUFFIXES = [INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX]
+
+/** One log as it is to be loaded. */
+export interface LogSpec {
+  readonly topic: string
+  readonly partition: number
+  /** Absolute path of its folder, which must exist. */
+  readonly directory: string
+  readonly config: LogConfig
+  /** From the checkpoint, else 0. */
+  readonly logStartOffset: number
+  readonly recoveryPoint: number
+  /** The directory was left by a clean shutdown: nothing is scanned. */
+  readonly hadCleanShutdown: boolean
+}
+
+export interface LoadedLog {
+  readonly segments: SegmentList
+  readonly epochs: LeaderEpochCache
+  readonly producers: ProducerSnapshots
+  readonly logStartOffset: number
+  readonly logEndOffset: number
+  readonly recoveryPoint: number
+  /** Segments that were replaced while loading; their files carry `.deleted`. */
+  readonly replaced: readonly LogSegment[]
+}
+
+/**
+ * Loads a log (log-and-replication 3.2, 3.3). A generator, so that long recoveries can be done in steps: every `yield` is a place to let
+ * others run. Throws `DiskError`, or `CorruptSegmentError` where 1.1 does not start.
+ */
+export function* loadLog(environment: LogEnvironment, spec: LogSpec, logger: Logger): Generator<void, LoadedLog> {
+  const loader = new Loader(environment, spec, logger)
+  const swaps = loader.removeLeftovers()
+  yield* loader.loadSegments()
+  yield* loader.completeSwaps(swaps)
+  const logEndOffset = yield* loader.recoverUnflushed()
+  return yield* loader.finish(logEndOffset)
+}
+
+class Loader {
+  readonly #environment: LogEnvironment
+  readonly #spec: LogSpec
+  readonly #logger: Logger
+  readonly #names: Set<string>
+  readonly #segments = new SegmentList()
+  readonly #replaced: LogSegment[] = []
+  readonly #producers: ProducerSnapshots
+  #epochs: LeaderEpochCache | undefined
+  #scanner: BatchScanner | undefined
+  #recoveryPoint = 0
+
+  constructor(environment: LogEnvironment, spec: LogSpec, logger: Logger) {
+    this.#environment = environment
+    this.#spec = spec
+    this.#logger = logger
+    const entries = environment.disk.list(spec.directory)
+    this.#names = new Set(entries.filter((entry) => !entry.isDirectory).map((entry) => entry.name))
+    const producerLogger = logger.child(
+      `[ProducerStateManager partition=${spec.topic}-${spec.partition}]`,
+      'kafka.log.ProducerStateManager',
+    )
+    const { producerIdExpirationMs } = environment
+    this.#producers = new ProducerSnapshots(environment.disk, spec.directory, this.#names, producerLogger, producerIdExpirationMs)
+  }
+
+  #path(name: string): string {
+    return `${this.#spec.directory}/${name}`
+  }
+
+  #remove(name: string): void {
+    this.#environment.disk.remove(this.#path(name), true)
+    this.#names.delete(name)
+  }
+
+  /** Removes `.deleted` and `.cleaned` files; returns the base offsets of interrupted swaps, whose indexes are removed. */
+  removeLeftovers(): number[] {
+    const swaps: number[] = []
+    for (const name of [...this.#names].sort()) {
+      if (name.endsWith(DELETED_SUFFIX) || name.endsWith(CLEANED_SUFFIX)) {
+        this.#remove(name)
+        continue
+      }
+      const plain = name.endsWith(SWAP_SUFFIX) ? name.slice(0, -SWAP_SUFFIX.length) : undefined
+      const offset = plain === undefined ? undefined : offsetOfFileName(plain)
+      if (plain === undefined || offset === undefined) continue
+      const isLog = plain.endsWith(LOG_SUFFIX)
+      if (!isLog && !isIndexName(plain)) continue
+      this.#logger.info(
+        `Found ${isLog ? 'log' : 'index'} file ${this.#path(name)} from interrupted swap operation. Deleting index files (if they exist).`,
+      )
+      for (const suffix of INDEX_SUFFIXES) this.#remove(segmentFileName(offset, suffix))
+      if (isLog) swaps.push(offset)
+    }
+    return swaps
+  }
+
+  *loadSegments(): Generator<void> {
+    for (const name of [...this.#names].sort()) {
+      const offset = offsetOfFileName(name)
+      if (offset === undefined) continue
+      if (isIndexName(name) && !this.#names.has(segmentFileName(offset, LOG_SUFFIX))) {
+        this.#logger.warn(`Found an orphaned index file ${this.#path(name)}, with no corresponding log file.`)
+        this.#remove(name)
+      } else if (name.endsWith(LOG_SUFFIX)) {
+        this.#segments.add(this.#openSegment(offset))
+      }
+    }
+    const { recoveryPoint, hadCleanShutdown } = this.#spec
+    // A segment that is recovered anyway is not recovered twice.
+    const unflushed = hadCleanShutdown
+      ? Number.POSITIVE_INFINITY
+      : (this.#segments.at(this.#segments.floorIndex(recoveryPoint))?.baseOffset ?? 0)
+    for (const segment of [...this.#segments]) {
+      if (!segment.needsRecovery || segment.baseOffset >= unflushed) continue
+      yield* this.#recoverSegment(segment, undefined)
+    }
+  }
+
+  #openSegment(offset: number): LogSegment {
+    const { directory, config } = this.#spec
+    const segment = new LogSegment(this.#environment, directory, offset, config, this.#names, false)
+    try {
+      segment.sanityCheck(!this.#names.has(segmentFileName(offset, TIME_INDEX_SUFFIX)))
+    } catch (error) {
+      if (!(error instanceof CorruptIndexError)) throw error
+      this.#logger.warn(
+        `Found a corrupted index file corresponding to log file ${segment.path} due to ${error.message}}, recovering segment and rebuilding index files...`,
+      )
+      segment.needsRecovery = true
+    }
+    return segment
+  }
+
+  *completeSwaps(swaps: readonly number[]): Generator<void> {
+    const { directory, config } = this.#spec
+    for (const offset of swaps) {
+      const swapped = new LogSegment(this.#environment, directory, offset, config, this.#names, false, SWAP_SUFFIX)
+      this.#logger.info(`Found log file ${swapped.path} from interrupted swap operation, repairing.`)
+      yield* this.#recoverSegment(swapped, undefined)
+      for (const old of this.#segments.between(offset, swapped.readNextOffset())) {
+        this.#segments.remove(old)
+        old.offsetIndex.abandon()
+        old.timeIndex.abandon()
+        old.changeSuffix('', DELETED_SUFFIX)
+        this.#replaced.push(old)
+      }
+      swapped.changeSuffix(SWAP_SUFFIX, '')
+      this.#segments.add(swapped)
+    }
+  }
+
+  /** Recovers what may not have been flushed; returns the log end. */
+  *recoverUnflushed(): Generator<void, number> {
+    const { config, directory, recoveryPoint, hadCleanShutdown } = this.#spec
+    this.#epochs = new LeaderEpochCache(this.#environment.disk, this.#path(LEADER_EPOCH_FILE))
+    if (this.#segments.length === 0) {
+      this.#segments.add(new LogSegment(this.#environment, directory, 0, config, this.#names, true))
+      this.#recoveryPoint = Math.min(recoveryPoint, 0)
+      return 0
+    }
+    if (!hadCleanShutdown) yield* this.#recoverFrom(recoveryPoint)
+    const { active } = this.#segments
+    const logEndOffset = active.readNextOffset()
+    this.#recoveryPoint = logEndOffset
+    active.offsetIndex.resize(config.segmentIndexBytes)
+    active.timeIndex.resize(config.segmentIndexBytes)
+    return logEndOffset
+  }
+
+  *#recoverFrom(recoveryPoint: number): Generator<void> {
+    const unflushed = this.#segments.between(recoveryPoint, Number.POSITIVE_INFINITY)
+    for (const [i, segment] of unflushed.entries()) {
+      this.#logger.info(`Recovering unflushed segment ${segment.baseOffset}`)
+      const cut = yield* this.#recoverOrEmpty(segment)
+      if (cut === 0) continue
+      this.#logger.warn(`Corruption found in segment ${segment.baseOffset}, truncating to offset ${segment.readNextOffset()}`)
+      for (const later of unflushed.slice(i + 1)) {
+        this.#segments.remove(later)
+        later.abandon()
+        later.changeSuffix('', DELETED_SUFFIX)
+        this.#replaced.push(later)
+      }
+      return
+    }
+  }
+
+  *#recoverOrEmpty(segment: LogSegment): Generator<void, number> {
+    try {
+      return yield* this.#recoverSegment(segment, this.#epochs)
+    } catch (error) {
+      if (!(error instanceof InvalidOffsetError)) throw error
+      this.#logger.warn(
+        `Found invalid offset during recovery. Deleting the corrupt segment and creating an empty one with starting offset ${segment.baseOffset}`,
+      )
+      return segment.truncateTo(segment.baseOffset, this.#spec.config, this.#environment.clock.wall())
+    }
+  }
+
+  /** Rebuilds a segment's indexes and cuts it after its last valid batch. Returns the bytes cut. */
+  *#recoverSegment(segment: LogSegment, epochs: LeaderEpochCache | undefined): Generator<void, number> {
+    const producers = this.#producers.fork()
+    try {
+      producers.truncateAndReload(this.#spec.logStartOffset, segment.baseOffset, this.#environment.clock.wall())
+      for (const earlier of this.#segments.between(producers.mapEndOffset, segment.baseOffset)) {
+        replayProducers(producers, earlier, Math.max(earlier.baseOffset, producers.mapEndOffset), Number.POSITIVE_INFINITY)
+        yield
+      }
+      producers.mapEndOffset = segment.baseOffset
+      producers.take()
+      const cut = yield* this.#rebuild(segment, producers, epochs)
+      producers.take()
+      return cut
+    } finally {
+      this.#producers.adoptFiles(producers)
+    }
+  }
+
+  *#rebuild(segment: LogSegment, producers: ProducerSnapshots, epochs: LeaderEpochCache | undefined): Generator<void, number> {
+    const { segmentIndexBytes, indexIntervalBytes } = this.#spec.config
+    const { offsetIndex, timeIndex, txnIndex } = segment
+    offsetIndex.reset(segmentIndexBytes)
+    timeIndex.reset(segmentIndexBytes)
+    txnIndex.reset()
+    segment.setMaxTimestamp(NO_TIMESTAMP, segment.baseOffset)
+    const scan = (this.#scanner ??= new BatchScanner(RECOVERY_CHUNK_BYTES)).start(segment, 0, segment.size)
+    let [lastIndexed, steps] = [0, 0]
+    while (scan.next()) {
+      if (!scan.loadBody() || !isIntact(scan.buffer, scan.at, scan.size)) {
+        this.#logger.warn(
+          `Found invalid messages in log segment ${segment.path} at byte offset ${scan.position}: Record is corrupt.`,
+        )
+        break
+      }
+      const { buffer, at, position } = scan
+      const timestamp = batchMaxTimestamp(buffer, at)
+      const last = lastOffset(buffer, at)
+      if (timestamp > segment.maxTimestamp) segment.setMaxTimestamp(timestamp, last)
+      if (position - lastIndexed > indexIntervalBytes) {
+        offsetIndex.append(firstOffsetOf(buffer, at), position)
+        timeIndex.maybeAppend(segment.maxTimestamp, segment.offsetOfMaxTimestamp)
+        lastIndexed = position
+      }
+      if (magicOf(buffer, at) >= 2) {
+        if (epochs !== undefined) epochs.assign(partitionLeaderEpoch(buffer, at), baseOffset(buffer, at))
+        this.#recoverProducer(segment, producers, buffer, at)
+        producers.mapEndOffset = last + 1
+      }
+      if (position + scan.size > (steps + 1) * BYTES_PER_STEP) {
+        steps++
+        yield
+      }
+    }
+    const cut = segment.size - scan.position
+    if (scan.outcome === 'corrupt') {
+      this.#logger.warn(`Found invalid messages in log segment ${segment.path} at byte offset ${scan.position}: ${scan.problem}`)
+    }
+    if (cut > 0) segment.cutFile(scan.position)
+    offsetIndex.trim()
+    timeIndex.maybeAppend(segment.maxTimestamp, segment.offsetOfMaxTimestamp)
+    timeIndex.trim()
+    segment.needsRecovery = false
+    return cut
+  }
+
+  #recoverProducer(segment: LogSegment, producers: ProducerSnapshots, buffer: Buffer, at: number): void {
+    if (producerId(buffer, at) < 0) return
+    producers.state.apply(buffer, at)
+    producers.state.takeCompleted((completed, lastStableOffset) => {
+      if (!completed.aborted) return
+      const { producerId: id, firstOffset, lastOffset: markerOffset } = completed
+      segment.txnIndex.append({ producerId: id, firstOffset, lastOffset: markerOffset, lastStableOffset })
+    })
+  }
+
+  /** Epoch cache, log start and producer state, now that the log end is known. */
+  *finish(logEndOffset: number): Generator<void, LoadedLog> {
+    const segments = this.#segments
+    const epochs = this.#epochs!
+    epochs.truncateFromEnd(logEndOffset)
+    const logStartOffset = Math.max(this.#spec.logStartOffset, segments.first.baseOffset)
+    epochs.truncateFromStart(logStartOffset)
+    const context: ProducerContext = {
+      environment: this.#environment,
+      logger: this.#logger,
+      config: this.#spec.config,
+      segments,
+      logStartOffset,
+    }
+    yield* loadProducerState(context, this.#producers, logEndOffset, this.#spec.hadCleanShutdown)
+    this.#scanner?.shrink(0)
+    const [producers, recoveryPoint, replaced] = [this.#producers, this.#recoveryPoint, this.#replaced]
+    return { segments, epochs, producers, logStartOffset, logEndOffset, recoveryPoint, replaced }
+  }
+}
+
+/** CRC and least size. Magic 3 and above is read as format 2, as 1.1 does. */
+function isIntact(buffer: Buffer, at: number, size: number): boolean {
+  const magic = magicOf(buffer, at)
+  if (magic >= 2) return crc32c(buffer, at + 21, at + size) === storedCrc(buffer, at)
+  return size >= (magic === 0 ? 26 : 34) && crc32(buffer, at + 16, at + size) === storedCrc(buffer, at)
+}
+
+/** What loading producer state needs to know of a log. */
+export interface ProducerContext {
+  readonly environment: LogEnvironment
+  readonly logger: Logger
+  readonly config: LogConfig
+  readonly segments: SegmentList
+  readonly logStartOffset: number
+}
+
+const replay = new BatchScanner(64 * 1024)
+
+/** Feeds `producers` with the batches of a segment from offset `from` on that end below `to`. */
+export function replayProducers(producers: ProducerSnapshots, segment: LogSegment, from: number, to: number): void {
+  const start = segment.positionOf(from)
+  if (start < 0) return
+  const scan = replay.start(segment, start, segment.size)
+  while (scan.next() && lastOffset(scan.buffer, scan.at) < to) {
+    if (producerId(scan.buffer, scan.at) >= 0) producers.state.apply(scan.buffer, scan.at)
+  }
+  producers.state.takeCompleted(() => {})
+}
+
+/**
+ * Brings producer state to `lastOffset`, from the newest snapshot and the batches behind it. Without any snapshot a log of an old format,
+ * or one that was closed cleanly, is taken to have no producers: empty snapshots are written instead of a scan.
+ */
+export function* loadProducerState(
+  context: ProducerContext,
+  producers: ProducerSnapshots,
+  lastOffset: number,
+  fromCleanShutdown: boolean,
+): Generator<void> {
+  const { config, segments, logStartOffset, environment, logger } = context
+  logger.info(`Loading producer state from offset ${lastOffset} with message format version ${config.messageFormatMagic}`)
+  if (!producers.hasSnapshots && (config.messageFormatMagic < 2 || fromCleanShutdown)) {
+    const { active } = segments
+    const lower = segments.lower(active.baseOffset)
+    const offsets = lower === undefined ? [active.baseOffset, lastOffset] : [lower.baseOffset, active.baseOffset, lastOffset]
+    for (const offset of offsets) {
+      producers.mapEndOffset = offset
+      producers.take()
+    }
+    return
+  }
+  const nothingBefore = producers.state.isEmpty && producers.mapEndOffset >= lastOffset
+  producers.truncateAndReload(logStartOffset, lastOffset, environment.clock.wall())
+  if (lastOffset > producers.mapEndOffset && !nothingBefore) {
+    for (const segment of segments.between(producers.mapEndOffset, lastOffset)) {
+      const start = Math.max(segment.baseOffset, producers.mapEndOffset, logStartOffset)
+      producers.mapEndOffset = start
+      producers.take()
+      replayProducers(producers, segment, start, lastOffset)
+      yield
+    }
+  }
+  producers.mapEndOffset = lastOffset
+}

@@ -1,0 +1,520 @@
+import type { PartitionKey } from '../base/ids.ts'
+import { partitionKey } from '../base/ids.ts'
+import type { Timer } from '../ports/clock.ts'
+import { DiskError } from '../ports/disk.ts'
+import type { OffsetEntry } from './checkpoints.ts'
+import { REPLICATION_OFFSET_CHECKPOINT, readOffsetCheckpoint } from './checkpoints.ts'
+import type { LogEnvironment } from './environment.ts'
+import { deleteFolderName, logFolderName } from './file-names.ts'
+import type { LogOwner } from './log.ts'
+import { PartitionLog } from './log.ts'
+import { LogDirectory, LogStartError } from './log-directory.ts'
+import { loadLog } from './log-loader.ts'
+import type { LogEnvironmentOptions, LogManagerOptions } from './log-manager-options.ts'
+import { CorruptSegmentError } from './segment.ts'
+import { TailCache } from './tail-cache.ts'
+import type { Log, LogConfig, LogManager } from './types.ts'
+
+/** How long loading may hold the event loop before others get a turn. */
+const SLICE_MS = 20
+/** Index entries of active segments reach their files at least this often. */
+const INDEX_PERSIST_MS = 2000
+const PRODUCER_EXPIRATION_CHECK_MS = 600_000
+
+/**
+ * The logs of a broker. Creating it validates and locks the log directories; `start` loads the logs. Throws `LogStartError` where 1.1 does
+ * not start: no usable directory, one locked by another process, a folder that is no partition, one partition in two directories.
+ */
+export function createLogManager(environment: LogEnvironmentOptions, options: LogManagerOptions): LogManager & BrokerLogManager {
+  return new BrokerLogManager(environment, options)
+}
+
+export class BrokerLogManager implements LogManager, LogOwner {
+  readonly #environment: LogEnvironment
+  readonly #options: LogManagerOptions
+  readonly #directories: LogDirectory[]
+  readonly #logs = new Map<PartitionKey, PartitionLog>()
+  /** Copies under way to another directory (KIP-113). */
+  readonly #futureLogs = new Map<PartitionKey, PartitionLog>()
+  readonly #listeners: ((logDir: string) => void)[] = []
+  readonly #failing = new Set<string>()
+  readonly #timers = new Set<Timer>()
+  /** Directories whose checkpoints are to be written at the end of the turn. */
+  readonly #dirty = new Set<string>()
+  #isStopped = false
+
+  constructor(environment: LogEnvironmentOptions, options: LogManagerOptions) {
+    this.#options = options
+    this.#environment = {
+      disk: environment.disk,
+      clock: environment.clock,
+      rng: environment.rng,
+      logger: environment.logger.child('', 'kafka.log.LogManager'),
+      tailCache: environment.tailCache ?? new TailCache(),
+      producerIdExpirationMs: options.producerIdExpirationMs,
+      onDiskFailure: (logDir, error) => this.#onDiskFailure(logDir, error),
+    }
+    this.#directories = openDirectories(this.#environment, options)
+  }
+
+  get liveDirectories(): readonly string[] {
+    return this.#directories.filter((directory) => directory.isLive).map((directory) => directory.path)
+  }
+
+  get offlineDirectories(): readonly string[] {
+    return this.#directories.filter((directory) => !directory.isLive).map((directory) => directory.path)
+  }
+
+  // ---------------------------------------------------------------- start
+
+  async start(topicConfigs: ReadonlyMap<string, LogConfig>): Promise<void> {
+    const { logger, clock } = this.#environment
+    const started = clock.now()
+    logger.info('Loading logs.')
+    try {
+      for (const directory of this.#directories) if (directory.isLive) await this.#loadDirectory(directory, topicConfigs)
+    } catch (error) {
+      if (error instanceof LogStartError)
+        logger.error(`There was an error in one of the threads during logs loading: ${error.message}`)
+      this.#abandonAll()
+      throw error
+    }
+    logger.info(`Logs loading complete in ${Math.round(clock.now() - started)} ms.`)
+    this.#startTimers()
+  }
+
+  async #loadDirectory(directory: LogDirectory, topicConfigs: ReadonlyMap<string, LogConfig>): Promise<void> {
+    try {
+      const plan = directory.readPlan()
+      let slice = this.#environment.clock.now()
+      for (const folder of plan.folders) {
+        if (folder.kind === 'delete') {
+          this.#removeFolderLater(`${directory.path}/${folder.name}`)
+          continue
+        }
+        const key = partitionKey(folder.topic, folder.partition)
+        const config = topicConfigs.get(folder.topic) ?? this.#options.defaultConfig
+        const place = {
+          topic: folder.topic,
+          partition: folder.partition,
+          logDir: directory.path,
+          directory: `${directory.path}/${folder.name}`,
+        }
+        const loading = this.#load(
+          place,
+          config,
+          plan.logStartOffsets.get(key) ?? 0,
+          plan.recoveryPoints.get(key) ?? 0,
+          plan.wasClean,
+        )
+        let step = loading.next()
+        while (!step.done) {
+          if (this.#environment.clock.now() - slice > SLICE_MS) {
+            await new Promise<void>((resolve) => this.#environment.clock.soon(resolve))
+            slice = this.#environment.clock.now()
+          }
+          step = loading.next()
+        }
+        this.#adopt(key, step.value, folder.kind === 'future')
+      }
+      directory.removeCleanMarker()
+      if (directory.malformed !== undefined) this.#onDiskFailure(directory.path, directory.malformed)
+    } catch (error) {
+      if (error instanceof CorruptSegmentError)
+        throw new LogStartError('CorruptRecordException', `${error.name}: ${error.message}`)
+      if (!(error instanceof DiskError)) throw error
+      if (directory.isFatal(error)) throw directory.fatal(error)
+      this.#environment.logger.error(`Error while loading log dir ${directory.path}`, error)
+      this.#onDiskFailure(directory.path, error)
+    }
+  }
+
+  *#load(
+    place: { readonly topic: string; readonly partition: number; readonly logDir: string; readonly directory: string },
+    config: LogConfig,
+    logStartOffset: number,
+    recoveryPoint: number,
+    hadCleanShutdown: boolean,
+  ): Generator<void, PartitionLog> {
+    const { clock } = this.#environment
+    const started = clock.now()
+    const logger = this.#environment.logger.child(
+      `[Log partition=${place.topic}-${place.partition}, dir=${place.logDir}]`,
+      'kafka.log.Log',
+    )
+    const spec = { ...place, config, logStartOffset, recoveryPoint, hadCleanShutdown }
+    const loaded = yield* loadLog(this.#environment, spec, logger)
+    const { segments, logEndOffset } = loaded
+    logger.info(
+      `Completed load of log with ${segments.length} segments, log start offset ${loaded.logStartOffset} and log end offset ${logEndOffset} in ${Math.round(clock.now() - started)} ms`,
+    )
+    yield
+    return new PartitionLog(this.#environment, this, place, config, loaded, logger)
+  }
+
+  #adopt(key: PartitionKey, log: PartitionLog, isFuture: boolean): void {
+    const logs = isFuture ? this.#futureLogs : this.#logs
+    const previous = logs.get(key)
+    if (previous !== undefined) {
+      throw new LogStartError(
+        'IllegalStateException',
+        `Duplicate log directories for ${key} found in both ${log.directory} and ${previous.directory}. It is likely because log directory failure happened while broker was replacing current replica with future replica. Recover broker from this failure by manually deleting one of the two directories for this partition. It is recommended to delete the partition in the log directory that is known to have failed recently.`,
+      )
+    }
+    logs.set(key, log)
+  }
+
+  #startTimers(): void {
+    const { logger } = this.#environment
+    const options = this.#options
+    logger.info(`Starting log cleanup with a period of ${options.retentionCheckMs} ms.`)
+    this.#every(options.initialTaskDelayMs, options.retentionCheckMs, () => this.cleanupLogs())
+    logger.info(`Starting log flusher with a default period of ${javaLong(options.flushCheckMs)} ms.`)
+    this.#every(options.initialTaskDelayMs, options.flushCheckMs, () => this.#flushDirtyLogs())
+    this.#every(options.initialTaskDelayMs, options.flushRecoveryOffsetCheckpointMs, () => this.checkpointRecoveryPoints())
+    this.#every(options.initialTaskDelayMs, options.flushStartOffsetCheckpointMs, () => this.checkpointLogStartOffsets())
+    this.#every(INDEX_PERSIST_MS, INDEX_PERSIST_MS, () => this.#forEachLog((log) => log.persistIndexes()))
+    this.#every(PRODUCER_EXPIRATION_CHECK_MS, PRODUCER_EXPIRATION_CHECK_MS, () =>
+      this.#forEachLog((log) => log.removeExpiredProducers()),
+    )
+  }
+
+  #every(firstMs: number, periodMs: number, work: () => void): void {
+    const arm = (delay: number) => {
+      const timer = this.#environment.clock.timer(
+        delay,
+        () => {
+          this.#timers.delete(timer)
+          if (this.#isStopped) return
+          work()
+          if (Number.isFinite(periodMs) && periodMs < 2 ** 53) arm(periodMs)
+        },
+        true,
+      )
+      this.#timers.add(timer)
+    }
+    arm(firstMs)
+  }
+
+  /** A disk error of one log must not keep the others from their turn; its directory is marked by then. */
+  #forEachLog(work: (log: PartitionLog) => void): void {
+    for (const log of [...this.#logs.values(), ...this.#futureLogs.values()]) {
+      try {
+        work(log)
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error
+      }
+    }
+  }
+
+  /** One round of retention, as its timer does it. */
+  cleanupLogs(): void {
+    this.#forEachLog((log) => {
+      // Logs with both policies are the cleaner's to delete from.
+      if (!log.config.compact) log.deleteOldSegments()
+    })
+  }
+
+  #flushDirtyLogs(): void {
+    const now = this.#environment.clock.now()
+    this.#forEachLog((log) => {
+      if (now - log.lastFlushed >= log.config.flushMs) this.#background(log.flush())
+    })
+  }
+
+  #background(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      // The directory was marked where the error came up.
+      if (!(error instanceof DiskError)) throw error
+    })
+  }
+
+  // ---------------------------------------------------------------- logs
+
+  get(topic: string, partition: number): Log | undefined {
+    return this.#logs.get(partitionKey(topic, partition))
+  }
+
+  all(): Iterable<PartitionLog> {
+    return this.#logs.values()
+  }
+
+  getOrCreate(topic: string, partition: number, config: LogConfig, isNew: boolean): PartitionLog {
+    const key = partitionKey(topic, partition)
+    const existing = this.#logs.get(key)
+    if (existing !== undefined) return existing
+    const offline = this.offlineDirectories
+    if (!isNew && offline.length > 0) {
+      throw new DiskError(
+        'EIO',
+        offline[0]!,
+        `Can not create log for ${key} because log directories ${offline.join(',')} are offline`,
+      )
+    }
+    const directory = this.#emptiestDirectory(key)
+    try {
+      const place = {
+        topic,
+        partition,
+        logDir: directory.path,
+        directory: `${directory.path}/${logFolderName(topic, partition)}`,
+      }
+      this.#environment.disk.makeDirectory(place.directory)
+      const log = runToEnd(this.#load(place, config, 0, 0, false))
+      this.#logs.set(key, log)
+      this.#environment.logger.info(`Created log for partition ${key} in ${directory.path}.`)
+      return log
+    } catch (error) {
+      if (error instanceof DiskError) this.#onDiskFailure(directory.path, error)
+      throw error
+    }
+  }
+
+  #emptiestDirectory(key: PartitionKey): LogDirectory {
+    const counts = new Map<string, number>()
+    for (const log of [...this.#logs.values(), ...this.#futureLogs.values()])
+      counts.set(log.logDir, (counts.get(log.logDir) ?? 0) + 1)
+    let best: LogDirectory | undefined
+    for (const directory of this.#directories) {
+      if (!directory.isLive || this.#failing.has(directory.path)) continue
+      if (best === undefined || (counts.get(directory.path) ?? 0) < (counts.get(best.path) ?? 0)) best = directory
+    }
+    if (best === undefined) throw new DiskError('EIO', this.#directories[0]!.path, `No log directory is live to hold ${key}`)
+    return best
+  }
+
+  updateTopicConfig(topic: string, config: LogConfig): void {
+    for (const log of this.#logs.values()) if (log.topic === topic) log.config = config
+    for (const log of this.#futureLogs.values()) if (log.topic === topic) log.config = config
+  }
+
+  delete(topic: string, partition: number): void {
+    const key = partitionKey(topic, partition)
+    const log = this.#logs.get(key)
+    if (log === undefined) return
+    const uuid = this.#environment.rng.bytes(16).toString('hex')
+    const target = `${log.logDir}/${deleteFolderName(topic, partition, uuid)}`
+    this.#logs.delete(key)
+    log.abandon()
+    try {
+      this.#environment.disk.rename(log.directory, target)
+    } catch (error) {
+      if (error instanceof DiskError) this.#onDiskFailure(log.logDir, error)
+      throw error
+    }
+    this.#environment.logger.info(`Log for partition ${key} is renamed to ${target} and is scheduled for deletion`)
+    this.#checkpointSoon(log.logDir)
+    this.#removeFolderLater(target)
+  }
+
+  #removeFolderLater(path: string): void {
+    const { clock, disk, logger } = this.#environment
+    const timer = clock.timer(
+      this.#options.defaultConfig.fileDeleteDelayMs,
+      () => {
+        this.#timers.delete(timer)
+        disk.removeTree(path).then(
+          () => logger.info(`Deleted log in ${path}.`),
+          (error: unknown) => logger.error(`Exception while deleting ${path} in kafka-delete-logs.`, error),
+        )
+      },
+      true,
+    )
+    this.#timers.add(timer)
+  }
+
+  // ---------------------------------------------------------------- checkpoints
+
+  /** Many partitions are deleted in one request: their directory's checkpoints are written once, at the end of the turn. */
+  #checkpointSoon(logDir: string): void {
+    if (this.#dirty.size === 0) this.#environment.clock.soon(() => this.#checkpointDirty())
+    this.#dirty.add(logDir)
+  }
+
+  #checkpointDirty(): void {
+    const dirty = [...this.#dirty]
+    this.#dirty.clear()
+    if (this.#isStopped) return
+    for (const directory of this.#directories) {
+      if (!dirty.includes(directory.path)) continue
+      this.#attempt(directory, () => {
+        directory.writeRecoveryPoints(this.#logsIn(directory.path))
+        directory.writeLogStartOffsets(this.#logsIn(directory.path))
+      })
+    }
+  }
+
+  onTruncated(log: PartitionLog): void {
+    const directory = this.#directories.find((candidate) => candidate.path === log.logDir)
+    if (directory === undefined || !directory.isLive || !directory.isBehind(log)) return
+    directory.writeRecoveryPoints(this.#logsIn(log.logDir))
+  }
+
+  checkpointRecoveryPoints(): void {
+    for (const directory of this.#directories) {
+      this.#attempt(directory, () => {
+        directory.writeRecoveryPoints(this.#logsIn(directory.path))
+        for (const log of this.#logsIn(directory.path)) log.deleteOldSnapshots()
+      })
+    }
+  }
+
+  checkpointLogStartOffsets(): void {
+    for (const directory of this.#directories) {
+      this.#attempt(directory, () => directory.writeLogStartOffsets(this.#logsIn(directory.path)))
+    }
+  }
+
+  #attempt(directory: LogDirectory, work: () => void): boolean {
+    if (!directory.isLive || this.#failing.has(directory.path)) return false
+    try {
+      work()
+      return true
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+      this.#onDiskFailure(directory.path, error)
+      return false
+    }
+  }
+
+  #logsIn(logDir: string): PartitionLog[] {
+    const result: PartitionLog[] = []
+    for (const log of this.#logs.values()) if (log.logDir === logDir) result.push(log)
+    return result
+  }
+
+  readHighWatermarks(): Map<string, number> {
+    const result = new Map<string, number>()
+    for (const directory of this.#directories) {
+      this.#attempt(directory, () => {
+        const path = `${directory.path}/${REPLICATION_OFFSET_CHECKPOINT}`
+        for (const entry of readOffsetCheckpoint(this.#environment.disk, path)) {
+          result.set(partitionKey(entry.topic, entry.partition), entry.offset)
+        }
+      })
+    }
+    return result
+  }
+
+  checkpointHighWatermarks(values: Iterable<{ log: Log; highWatermark: number }>): void {
+    const byDirectory = new Map<string, OffsetEntry[]>()
+    for (const { log, highWatermark } of values) {
+      let entries = byDirectory.get(log.logDir)
+      if (entries === undefined) byDirectory.set(log.logDir, (entries = []))
+      entries.push({ topic: log.topic, partition: log.partition, offset: highWatermark })
+    }
+    for (const directory of this.#directories) {
+      const entries = byDirectory.get(directory.path)
+      if (entries !== undefined) this.#attempt(directory, () => directory.writeHighWatermarks(entries))
+    }
+  }
+
+  // ---------------------------------------------------------------- failure
+
+  onDirectoryFailure(listener: (logDir: string) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Called from inside a failing operation: the directory is out of use at once, its logs are closed in a turn of its own. */
+  #onDiskFailure(logDir: string, error: DiskError): void {
+    const directory = this.#directories.find((candidate) => candidate.path === logDir)
+    if (directory === undefined || !directory.isLive || this.#failing.has(logDir) || this.#isStopped) return
+    this.#failing.add(logDir)
+    this.#environment.logger.error(`Error on log directory ${logDir}: ${error.message}`, error)
+    this.#environment.clock.soon(() => this.#takeOffline(directory))
+  }
+
+  #takeOffline(directory: LogDirectory): void {
+    if (this.#isStopped || !directory.isLive) return
+    const { logger } = this.#environment
+    logger.info(`Stopping serving logs in dir ${directory.path}`)
+    directory.takeOffline()
+    const offline: string[] = []
+    for (const logs of [this.#logs, this.#futureLogs]) {
+      for (const [key, log] of logs) {
+        if (log.logDir !== directory.path) continue
+        logs.delete(key)
+        log.abandon()
+        offline.push(key)
+      }
+    }
+    if (this.liveDirectories.length === 0) {
+      logger.error(`Shutdown broker because all log dirs in ${this.#directories.map((one) => one.path).join(', ')} have failed`)
+    } else logger.warn(`Logs for partitions ${offline.join(',')} are offline due to failure on log directory ${directory.path}`)
+    for (const listener of this.#listeners) listener(directory.path)
+  }
+
+  // ---------------------------------------------------------------- shutdown
+
+  async shutdown(): Promise<void> {
+    const { logger } = this.#environment
+    logger.info('Shutting down.')
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers.clear()
+    const all = [...this.#logs.values(), ...this.#futureLogs.values()]
+    // A log that cannot be flushed has taken its directory offline: that one gets no clean-shutdown marker.
+    await Promise.all(all.map((log) => log.flush().catch(() => {})))
+    for (const directory of this.#directories) {
+      const logs = all.filter((log) => log.logDir === directory.path)
+      const isClean = this.#attempt(directory, () => {
+        for (const log of logs) log.close()
+        directory.writeRecoveryPoints(this.#logsIn(directory.path))
+        directory.writeLogStartOffsets(this.#logsIn(directory.path))
+        for (const log of this.#logsIn(directory.path)) log.deleteOldSnapshots()
+        directory.markClean()
+      })
+      if (!isClean) for (const log of logs) log.abandon()
+    }
+    this.#isStopped = true
+    for (const directory of this.#directories) directory.unlock()
+    logger.info('Shutdown complete.')
+  }
+
+  /** Ends without a clean shutdown: files stay as they are, locks are released. */
+  abandon(): void {
+    this.#abandonAll()
+  }
+
+  #abandonAll(): void {
+    this.#isStopped = true
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers.clear()
+    for (const log of [...this.#logs.values(), ...this.#futureLogs.values()]) log.abandon()
+    for (const directory of this.#directories) directory.unlock()
+  }
+}
+
+function runToEnd<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
+  }
+}
+
+/** As Java prints a long that stands for "never". */
+function javaLong(value: number): string {
+  return value >= 2 ** 63 || value === Number.POSITIVE_INFINITY ? '9223372036854775807' : String(value)
+}
+
+function openDirectories(environment: LogEnvironment, options: LogManagerOptions): LogDirectory[] {
+  const { logger, disk } = environment
+  if (new Set(options.logDirs).size < options.logDirs.length) {
+    throw new LogStartError('KafkaException', `Duplicate log directory found: ${options.logDirs.join(', ')}`)
+  }
+  const offline = new Set(options.initialOfflineDirs ?? [])
+  const directories = options.logDirs.map((path) => new LogDirectory(disk, logger, path))
+  for (const directory of directories) directory.validate(offline.has(directory.path))
+  if (!directories.some((directory) => directory.isLive)) {
+    const message = `Shutdown broker because none of the specified log dirs from ${options.logDirs.join(', ')} can be created or validated`
+    logger.error(message)
+    throw new LogStartError('KafkaException', message)
+  }
+  try {
+    for (const directory of directories) if (directory.isLive) directory.lock()
+    for (const directory of directories) if (directory.isLive) directory.createCheckpoints(options.cleanerEnable)
+  } catch (error) {
+    for (const directory of directories) directory.unlock()
+    throw error
+  }
+  return directories
+}

@@ -1,0 +1,339 @@
+import type { BufferPool } from '../../base/buffer-pool.ts'
+import type { Clock, Timer } from '../clock.ts'
+import type { FrameTransport } from '../framing.ts'
+import { FrameReader } from '../framing.ts'
+import type { CloseReason, Connection, FrameReceiver } from '../net.ts'
+import type { Rng } from '../rng.ts'
+
+/** Bytes that the two systems' socket buffers hold per direction; what is beyond stays queued at the writer. */
+const WINDOW_BYTES = 256 * 1024
+const HIGH_WATER_BYTES = 1024 * 1024
+const READ_BYTES = 256 * 1024
+const LINGER_MS = 1000
+
+export type Accept = (connection: Connection) => FrameReceiver | undefined
+
+export interface Bound {
+  readonly port: number
+  readonly accept: Accept
+  /** Connections that wait for `start`. */
+  waiting: End[] | undefined
+}
+
+/** One machine: its name, address and open ports. */
+export interface Host {
+  readonly name: string
+  readonly address: string
+  readonly bound: Map<number, Bound>
+  readonly ends: Set<End>
+  nextPort: number
+  refusing: boolean
+}
+
+/** What a connection needs of the network around it. */
+export interface Surroundings {
+  readonly clock: Clock
+  readonly rng: Rng
+  readonly pool: BufferPool
+  readonly splitReads: boolean
+  /** Draws a one-way delay, milliseconds. */
+  delay(): number
+  isBlocked(from: Host, to: Host): boolean
+}
+
+export function systemError(code: string, message: string): Error {
+  return Object.assign(new Error(`${code}: ${message}`), { code })
+}
+
+interface Queued {
+  readonly buffer: Uint8Array
+  offset: number
+  readonly released: (() => void) | undefined
+}
+
+/** One end of a connection. `peer` is the other. */
+export class End implements Connection, FrameTransport {
+  readonly host: Host
+  readonly localPort: number
+  peer!: End
+  receiver!: FrameReceiver
+  remote = { address: '', port: 0 }
+  connectTimer: Timer | undefined
+  readonly #network: Surroundings
+  #reader: FrameReader | undefined
+  #startPaused = false
+  #established = false
+  #ending = false
+  #over = false
+  #sentEnd = false
+  #linger: Timer | undefined
+
+  /** Written and not yet taken by the system. */
+  #queue: Queued[] = []
+  #queuedBytes = 0
+  #wantsDrain = false
+  /** Bytes the peer was sent and has not read. */
+  #inFlight = 0
+
+  /** On the way to us, in order: bytes, or the end of the stream. */
+  #arriving: { readonly at: number; readonly bytes: Buffer | 'end' }[] = []
+  /** Arrived and not read. */
+  #unread: Buffer[] = []
+  #endArrived = false
+  #reading = false
+  #readScheduled = false
+
+  constructor(network: Surroundings, host: Host, localPort: number) {
+    this.#network = network
+    this.host = host
+    this.localPort = localPort
+    host.ends.add(this)
+  }
+
+  get remoteAddress(): string {
+    return this.remote.address
+  }
+
+  get remotePort(): number {
+    return this.remote.port
+  }
+
+  get localAddress(): string {
+    return this.host.address
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
+  get isOver(): boolean {
+    return this.#over
+  }
+
+  // ------------------------------------------------------------------ life
+
+  begin(): void {
+    this.#reader = new FrameReader(this.receiver, this.#network.pool, this)
+    if (this.#startPaused) this.#reader.pause()
+  }
+
+  /** Presents an accepted connection to the owner of the port. */
+  offer(accept: Accept): void {
+    if (this.#over) return
+    const receiver = accept(this)
+    if (receiver === undefined || this.#over) {
+      this.destroy()
+      return
+    }
+    this.receiver = receiver
+    this.begin()
+    if (!this.#startPaused) this.startReading()
+  }
+
+  established(): void {
+    if (this.#over) {
+      // Given up while the answer was on its way: the other side must learn of it.
+      this.peer.#arrive('end')
+      return
+    }
+    this.connectTimer?.cancel()
+    this.#established = true
+    if (this.#reader === undefined) return
+    this.receiver.onConnect?.()
+    if (!this.#reader.isPaused) this.startReading()
+    this.#pump()
+  }
+
+  write(buffer: Uint8Array, released?: () => void): boolean {
+    if (this.#over || this.#ending) {
+      released?.()
+      return false
+    }
+    this.#queue.push({ buffer, offset: 0, released })
+    this.#queuedBytes += buffer.length
+    this.#pump()
+    if (this.#queuedBytes <= HIGH_WATER_BYTES) return true
+    this.#wantsDrain = true
+    return false
+  }
+
+  pause(): void {
+    if (this.#reader === undefined) this.#startPaused = true
+    else this.#reader.pause()
+  }
+
+  resume(): void {
+    if (this.#reader === undefined) this.#startPaused = false
+    else this.#reader.resume()
+  }
+
+  end(): void {
+    if (this.#over || this.#ending) return
+    this.#ending = true
+    this.#reader?.close()
+    if (!this.#established) {
+      this.fail('local')
+      return
+    }
+    this.#reading = true
+    this.#pump()
+    this.#scheduleRead()
+  }
+
+  destroy(): void {
+    this.fail('local')
+  }
+
+  /** Ends this side at once; the peer sees the end of the stream after what is on its way. */
+  fail(reason: CloseReason, code?: string): void {
+    if (this.#over) return
+    this.vanish()
+    if (this.#reader === undefined) return
+    const error = code === undefined ? undefined : systemError(code, `${this.remote.address}:${this.remote.port}`)
+    this.#network.clock.soon(() => this.receiver.onClose(reason, error))
+  }
+
+  /** As `fail`, but nobody on this side is told. */
+  vanish(): void {
+    if (this.#over) return
+    this.#over = true
+    this.host.ends.delete(this)
+    this.connectTimer?.cancel()
+    this.#linger?.cancel()
+    this.#reader?.close()
+    this.#unread = []
+    const queue = this.#queue
+    this.#queue = []
+    this.#queuedBytes = 0
+    this.#network.clock.soon(() => {
+      for (const entry of queue) entry.released?.()
+    })
+    this.#sendEnd()
+  }
+
+  stopReading(): void {
+    this.#reading = false
+  }
+
+  startReading(): void {
+    this.#reading = true
+    this.#scheduleRead()
+  }
+
+  refuseFrame(): void {
+    this.fail('badFrame')
+  }
+
+  // ------------------------------------------------------------------ sending
+
+  /** Takes queued bytes as far as the window allows. */
+  #pump(): void {
+    if (!this.#established || this.#over) return
+    while (this.#queue.length > 0 && this.#inFlight < WINDOW_BYTES) {
+      const entry = this.#queue[0]!
+      const bytes = Math.min(entry.buffer.length - entry.offset, WINDOW_BYTES - this.#inFlight)
+      this.peer.#arrive(Buffer.from(entry.buffer.subarray(entry.offset, entry.offset + bytes)))
+      entry.offset += bytes
+      this.#inFlight += bytes
+      this.#queuedBytes -= bytes
+      if (entry.offset < entry.buffer.length) break
+      this.#queue.shift()
+      entry.released?.()
+    }
+    if (this.#wantsDrain && this.#queuedBytes === 0 && !this.#ending) {
+      this.#wantsDrain = false
+      this.receiver.onDrain?.()
+    }
+    if (this.#ending && this.#queue.length === 0 && !this.#sentEnd) {
+      this.#sendEnd()
+      this.#linger = this.#network.clock.timer(LINGER_MS, () => this.fail('local'))
+    }
+  }
+
+  #sendEnd(): void {
+    if (this.#sentEnd || this.peer === undefined || !this.#established) return
+    this.#sentEnd = true
+    this.peer.#arrive('end')
+  }
+
+  // ------------------------------------------------------------------ receiving
+
+  /** Puts something on the way to this end. */
+  #arrive(bytes: Buffer | 'end'): void {
+    if (this.#over) return
+    const { clock } = this.#network
+    const at = Math.max(clock.now() + this.#network.delay(), this.#arriving.at(-1)?.at ?? 0)
+    this.#arriving.push({ at, bytes })
+    clock.timer(at - clock.now(), () => this.arrived())
+  }
+
+  /** Moves what has arrived, unless the way is blocked, into the receive buffer. */
+  arrived(): void {
+    if (this.#over || this.#network.isBlocked(this.peer.host, this.host)) return
+    const now = this.#network.clock.now()
+    while (this.#arriving.length > 0 && this.#arriving[0]!.at <= now) {
+      const { bytes } = this.#arriving.shift()!
+      if (bytes === 'end') this.#endArrived = true
+      else this.#unread.push(bytes)
+    }
+    this.#scheduleRead()
+  }
+
+  #scheduleRead(): void {
+    if (this.#readScheduled || !this.#reading || this.#over || !this.#established) return
+    if (this.#unread.length === 0 && !this.#endArrived) return
+    this.#readScheduled = true
+    this.#network.clock.soon(() => {
+      this.#readScheduled = false
+      if (this.#reading && !this.#over) this.#readOnce()
+    })
+  }
+
+  #readOnce(): void {
+    const available = this.#unread.reduce((sum, bytes) => sum + bytes.length, 0)
+    if (available === 0) {
+      if (this.#endArrived) this.#onEnd()
+      return
+    }
+    const target = this.#ending ? undefined : this.#reader?.readTarget()
+    const most = Math.min(available, target?.length ?? READ_BYTES)
+    const bytes = this.#network.splitReads ? this.#network.rng.int(1, most + 1) : most
+    const room = target ?? Buffer.alloc(bytes)
+    this.#takeUnread(room, bytes)
+    const { peer } = this
+    this.#network.clock.soon(() => peer.#acknowledge(bytes))
+    if (!this.#ending) {
+      if (target === undefined) this.#reader?.feed(room, 0, bytes)
+      else this.#reader?.filled(bytes)
+    }
+    this.#scheduleRead()
+  }
+
+  #takeUnread(room: Buffer, bytes: number): void {
+    let at = 0
+    while (at < bytes) {
+      const first = this.#unread[0]!
+      const copied = first.copy(room, at, 0, Math.min(first.length, bytes - at))
+      at += copied
+      if (copied === first.length) this.#unread.shift()
+      else this.#unread[0] = first.subarray(copied)
+    }
+  }
+
+  #acknowledge(bytes: number): void {
+    this.#inFlight -= bytes
+    this.#pump()
+  }
+
+  /** The peer's end was read: over as soon as what is queued has left. */
+  #onEnd(): void {
+    if (this.#queue.length === 0 || this.peer.isOver) {
+      this.fail(this.#ending ? 'local' : 'remote')
+      return
+    }
+    this.#reading = false
+    this.#network.clock.timer(1, () => {
+      if (!this.#over) this.#onEnd()
+    })
+  }
+}

@@ -1,0 +1,14 @@
+import { randomBytes } from 'node:crypto'
+import { assert } from '../../base/assert.ts'
+import type { Rng } from '../rng.ts'
+
+/** Real chance; `bytes` are fit for secrets. */
+export const nodeRng: Rng = {
+  next: () => Math.random(),
+  int: (low, high) => {
+    assert(high > low, `empty range [${low}, ${high})`)
+    return low + Math.floor(Math.random() * (high - low))
+  },
+  bytes: (length) => randomBytes(length),
+  fork: () => nodeRng,
+}

@@ -1,0 +1,94 @@
+import type { TimerWheel, WheelTimer } from '../base/timer-wheel.ts'
+import { ErrorCode } from '../protocol/errors.ts'
+import { fetchBound, fetchRefusal, FetchRead } from './fetch-read.ts'
+import type { Partition } from './partition.ts'
+import type { FetchParams, FetchPartitionResult } from './types.ts'
+
+/** A fetch that waits for `minBytes`, an error or the end of `maxWaitMs`, registered with each of its partitions. */
+export class DelayedFetch {
+  readonly #params: FetchParams
+  /** As found when the fetch came: all are hosted then, since any error answers at once. */
+  readonly #partitions: readonly Partition[]
+  readonly #lookup: () => readonly (Partition | undefined)[]
+  readonly #done: (results: readonly FetchPartitionResult[]) => void
+  #timer: WheelTimer | undefined
+  #finished = false
+
+  /** `lookup` finds the partitions anew for the final read: one may be gone by then. */
+  constructor(
+    params: FetchParams,
+    partitions: readonly Partition[],
+    lookup: () => readonly (Partition | undefined)[],
+    done: (results: readonly FetchPartitionResult[]) => void,
+  ) {
+    this.#params = params
+    this.#partitions = partitions
+    this.#lookup = lookup
+    this.#done = done
+  }
+
+  get isFinished(): boolean {
+    return this.#finished
+  }
+
+  park(timers: TimerWheel): void {
+    const partitions = this.#partitions
+    const isFollower = this.#params.replicaId >= 0
+    for (let i = 0; i < partitions.length; i++) {
+      const partition = partitions[i]!
+      ;(isFollower ? partition.followerFetches : partition.consumerFetches).set(this, i)
+    }
+    this.#timer = timers.add(this.#params.maxWaitMs, () => this.complete())
+  }
+
+  /** Something changed in the partition at `index`. */
+  tryComplete(index: number): void {
+    if (this.#finished) return
+    // The usual case: one byte suffices, so only the partition that changed matters.
+    if (this.#params.minBytes <= 1) {
+      if (this.#available(index) !== 0) this.complete()
+      return
+    }
+    let bytes = 0
+    for (let i = 0; i < this.#partitions.length; i++) {
+      const available = this.#available(i)
+      if (available < 0) return this.complete()
+      bytes += available
+    }
+    if (bytes >= this.#params.minBytes) this.complete()
+  }
+
+  /** Bytes that a read would find; -1: answer now (role lost, or the offsets lie on different segments: rolled or truncated). */
+  #available(index: number): number {
+    const partition = this.#partitions[index]!
+    const wanted = this.#params.partitions[index]!
+    if (fetchRefusal(partition, this.#params.replicaId) !== ErrorCode.NONE) return -1
+    const log = partition.requireLog()
+    const bound = fetchBound(partition, this.#params)
+    const from = wanted.fetchOffset
+    if (from === bound) return 0
+    if (from > log.logEndOffset || from < log.logStartOffset) return -1
+    if (from > bound) return log.bytesBetween(bound, from) < 0 ? -1 : 0
+    const bytes = log.bytesBetween(from, bound)
+    return bytes < 0 ? -1 : Math.min(bytes, wanted.maxBytes)
+  }
+
+  /** Reads once more and answers with what is there. */
+  complete(): void {
+    if (this.#finished) return
+    this.#leave()
+    this.#done(new FetchRead(this.#params, this.#lookup()).results)
+  }
+
+  /** The requester is gone. */
+  cancel(): void {
+    if (!this.#finished) this.#leave()
+  }
+
+  #leave(): void {
+    this.#finished = true
+    this.#timer?.cancel()
+    const isFollower = this.#params.replicaId >= 0
+    for (const partition of this.#partitions) (isFollower ? partition.followerFetches : partition.consumerFetches).delete(this)
+  }
+}

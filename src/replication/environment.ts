@@ -1,0 +1,33 @@
+import type { BrokerId } from '../base/ids.ts'
+import type { Logger } from '../base/logger.ts'
+import type { TimerWheel } from '../base/timer-wheel.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Partition } from './partition.ts'
+import type { IsrStore, ReplicationConfig } from './types.ts'
+
+/** Counters for metrics; gauges are computed from `partitions()`. */
+export interface ReplicationCounters {
+  /** IsrShrinksPerSec, IsrExpandsPerSec, FailedIsrUpdatesPerSec of kafka.server:type=ReplicaManager. */
+  isrShrinks: number
+  isrExpands: number
+  failedIsrUpdates: number
+  /** Follower truncations that removed records below the high watermark: never with clean elections. */
+  truncationsBelowHighWatermark: number
+}
+
+/** What the partitions of a broker share. */
+export interface ReplicationEnvironment {
+  readonly brokerId: BrokerId
+  readonly config: ReplicationConfig
+  readonly clock: Clock
+  readonly timers: TimerWheel
+  readonly isrStore: IsrStore
+  readonly logger: Logger
+  readonly counters: ReplicationCounters
+  /** The ISR in ZooKeeper changed by our hand: tell the controller. */
+  isrChanged(partition: Partition): void
+  /** Something of the partition changed outside of a request: complete what waits for it. */
+  settle(partition: Partition): void
+  /** The partition found out that another leader or epoch is in ZooKeeper and stopped leading. */
+  steppedDown(partition: Partition): void
+}

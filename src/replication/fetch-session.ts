@@ -1,0 +1,160 @@
+import type { Offset } from '../base/ids.ts'
+import { ErrorCode } from '../protocol/errors.ts'
+import type { RequestOf } from '../protocol/apis/index.ts'
+
+type FetchTopics = RequestOf<'Fetch'>['topics']
+type ForgottenTopics = RequestOf<'Fetch'>['forgettenTopicsData']
+
+const INITIAL_EPOCH = 0
+const MAX_EPOCH = 2147483647
+
+/** A partition as the follower's side of a session sees it. */
+export interface SessionPartition {
+  readonly topic: string
+  readonly partition: number
+  readonly fetchOffset: Offset
+  readonly logStartOffset: Offset
+  /** May it be fetched now? */
+  readonly isReady: boolean
+  /** Known to the leader's session, with the values below. */
+  inSession: boolean
+  sentOffset: Offset
+  sentLogStart: Offset
+}
+
+export interface SessionRequest {
+  readonly sessionId: number
+  readonly epoch: number
+  readonly topics: FetchTopics
+  readonly forgotten: ForgottenTopics
+}
+
+/**
+ * The follower's half of an incremental fetch session (KIP-227): a full request opens one, later ones name only what changed since the
+ * request before, and what is to be left out. Whoever is changed, added or no longer ready has to be reported by `touch`; partitions
+ * nobody touched cost nothing. After an error the next request is a full one.
+ */
+export class FollowerFetchSession<P extends SessionPartition> {
+  readonly #maxBytes: number
+  #id = 0
+  #epoch = INITIAL_EPOCH
+  /** In the leader's session after the request last built. */
+  #size = 0
+  readonly #touched = new Set<P>()
+  /** Removed here, still in the leader's session. */
+  readonly #gone = new Set<P>()
+
+  /** `maxBytes`: `replica.fetch.max.bytes`. */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  /** The next request names everything. */
+  get isFull(): boolean {
+    return this.#epoch === INITIAL_EPOCH
+  }
+
+  /** 0: none. */
+  get id(): number {
+    return this.#id
+  }
+
+  touch(partition: P): void {
+    this.#touched.add(partition)
+  }
+
+  remove(partition: P): void {
+    this.#touched.delete(partition)
+    if (!partition.inSession) return
+    partition.inSession = false
+    this.#size--
+    this.#gone.add(partition)
+  }
+
+  /** `all` in order of preference. Undefined: nothing to fetch. */
+  next(all: Iterable<P>): SessionRequest | undefined {
+    return this.isFull ? this.#fullRequest(all) : this.#incrementalRequest()
+  }
+
+  #fullRequest(all: Iterable<P>): SessionRequest | undefined {
+    const topics: FetchTopics = []
+    this.#touched.clear()
+    this.#gone.clear()
+    this.#size = 0
+    for (const partition of all) {
+      partition.inSession = partition.isReady
+      if (partition.isReady) this.#name(topics, partition)
+    }
+    return this.#size === 0 ? undefined : { sessionId: this.#id, epoch: INITIAL_EPOCH, topics, forgotten: [] }
+  }
+
+  #incrementalRequest(): SessionRequest | undefined {
+    const topics: FetchTopics = []
+    const forgotten: ForgottenTopics = []
+    for (const partition of this.#touched) {
+      if (partition.isReady) this.#nameIfChanged(topics, partition)
+      else this.remove(partition)
+    }
+    this.#touched.clear()
+    for (const partition of this.#gone) forget(forgotten, partition)
+    // Left for the next request if there is none now.
+    if (this.#size === 0) return undefined
+    this.#gone.clear()
+    return { sessionId: this.#id, epoch: this.#epoch, topics, forgotten }
+  }
+
+  #nameIfChanged(topics: FetchTopics, partition: P): void {
+    if (partition.inSession) {
+      if (partition.sentOffset === partition.fetchOffset && partition.sentLogStart === partition.logStartOffset) return
+      this.#size--
+    }
+    // Removed and added again since: naming it replaces what the leader has, forgetting it too would drop it.
+    for (const gone of this.#gone) if (gone.topic === partition.topic && gone.partition === partition.partition) this.#gone.delete(gone)
+    this.#name(topics, partition)
+  }
+
+  #name(topics: FetchTopics, partition: P): void {
+    this.#size++
+    partition.inSession = true
+    partition.sentOffset = partition.fetchOffset
+    partition.sentLogStart = partition.logStartOffset
+    let topic = topics.at(-1)
+    if (topic === undefined || topic.topic !== partition.topic) topics.push((topic = { topic: partition.topic, partitions: [] }))
+    topic.partitions.push({
+      partition: partition.partition,
+      fetchOffset: partition.fetchOffset,
+      logStartOffset: partition.logStartOffset,
+      maxBytes: this.#maxBytes,
+    })
+  }
+
+  /** An answer came. False: it is to be ignored. */
+  accept(error: number, sessionId: number): boolean {
+    if (error !== ErrorCode.NONE) {
+      // Unknown there: start afresh. Otherwise close it and open a new one with the same request.
+      if (error === ErrorCode.FETCH_SESSION_ID_NOT_FOUND) this.#id = 0
+      this.#epoch = INITIAL_EPOCH
+      return false
+    }
+    if (sessionId === 0) {
+      // The leader has no place for a session, or ended it.
+      this.#id = 0
+      this.#epoch = INITIAL_EPOCH
+      return true
+    }
+    this.#id = sessionId
+    this.#epoch = this.#epoch === MAX_EPOCH ? 1 : this.#epoch + 1
+    return true
+  }
+
+  /** The request or its answer was lost: the leader may or may not have counted it. */
+  lost(): void {
+    this.#epoch = INITIAL_EPOCH
+  }
+}
+
+function forget(forgotten: ForgottenTopics, partition: SessionPartition): void {
+  let topic = forgotten.find((one) => one.topic === partition.topic)
+  if (topic === undefined) forgotten.push((topic = { topic: partition.topic, partitions: [] }))
+  topic.partitions.push(partition.partition)
+}

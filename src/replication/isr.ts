@@ -1,0 +1,120 @@
+import type { BrokerId, Millis, Offset, ZkVersion } from '../base/ids.ts'
+
+/**
+ * A partition's in-sync replicas as its leader knows them. `pending`: a write of `wanted` is under way or its outcome is not known,
+ * so ZooKeeper may hold either list; whatever must be on every in-sync replica is demanded of the union. `zkVersion` is the version of
+ * the state znode that the next write expects.
+ */
+export type IsrState =
+  | { readonly kind: 'committed'; readonly isr: readonly BrokerId[]; readonly zkVersion: ZkVersion }
+  | { readonly kind: 'pending'; readonly isr: readonly BrokerId[]; readonly wanted: readonly BrokerId[]; readonly zkVersion: ZkVersion }
+
+export function committedIsr(isr: readonly BrokerId[], zkVersion: ZkVersion): IsrState {
+  return { kind: 'committed', isr, zkVersion }
+}
+
+export function pendingIsr(from: IsrState, wanted: readonly BrokerId[]): IsrState {
+  return { kind: 'pending', isr: from.isr, wanted, zkVersion: from.zkVersion }
+}
+
+/** Members of the list in ZooKeeper, whichever it is: `isr` in its order, then what only `wanted` has. */
+export function maximalIsr(state: IsrState): readonly BrokerId[] {
+  if (state.kind === 'committed') return state.isr
+  return [...state.isr, ...state.wanted.filter((id) => !state.isr.includes(id))]
+}
+
+/** Size for NOT_ENOUGH_REPLICAS before an append: what is committed, or the smaller list when a shrink is under way. */
+export function assuredIsrSize(state: IsrState): number {
+  return state.kind === 'committed' ? state.isr.length : Math.min(state.isr.length, state.wanted.length)
+}
+
+export function sameMembers(a: readonly BrokerId[], b: readonly BrokerId[]): boolean {
+  return a.length === b.length && a.every((id) => b.includes(id))
+}
+
+/** What a leader knows of another replica. Times are of the monotonic clock. */
+export class RemoteReplica {
+  readonly id: BrokerId
+  /** Its fetch offset; -1 until it fetched in this leadership. */
+  logEndOffset: Offset = -1
+  /** -1: unknown (fetch before v5). */
+  logStartOffset: Offset = -1
+  /** Last time at which it had everything the leader had. */
+  lastCaughtUp: Millis = Number.NEGATIVE_INFINITY
+  /** Time of its last fetch and the leader's log end at that fetch. */
+  lastFetch: Millis = Number.NEGATIVE_INFINITY
+  leaderEndAtLastFetch: Offset = 0
+  /** Member of `maximalIsr`: the high watermark waits for it. */
+  counted = false
+  /** It fetched at or below the start of the leader's epoch, so what it fetches on top of that is this leader's (closes part of H5). */
+  aligned = false
+
+  constructor(id: BrokerId) {
+    this.id = id
+  }
+
+  /** A leader epoch begins. `fresh`: we did not lead the epoch before, so nothing known of this replica holds any more. */
+  beginEpoch(now: Millis, leaderEnd: Offset, inSync: boolean, fresh: boolean): void {
+    this.lastFetch = now
+    this.leaderEndAtLastFetch = leaderEnd
+    this.lastCaughtUp = inSync ? now : Number.NEGATIVE_INFINITY
+    if (!fresh) return
+    this.logEndOffset = -1
+    this.logStartOffset = -1
+    this.aligned = false
+  }
+
+  /**
+   * A fetch at `offset` arrived. Caught up now when it asks for the log end; caught up at its previous fetch when it asks for what was the
+   * log end then (a follower that is always a moment behind a busy leader is in sync, KAFKA-4485).
+   */
+  noteFetch(offset: Offset, logStartOffset: Offset, leaderEnd: Offset, now: Millis): void {
+    if (offset >= leaderEnd) this.lastCaughtUp = Math.max(this.lastCaughtUp, now)
+    else if (offset >= this.leaderEndAtLastFetch) this.lastCaughtUp = Math.max(this.lastCaughtUp, this.lastFetch)
+    this.leaderEndAtLastFetch = leaderEnd
+    this.lastFetch = now
+    this.logEndOffset = offset
+    this.logStartOffset = logStartOffset
+  }
+
+  isCaughtUp(now: Millis, lagTimeMax: Millis): boolean {
+    return now - this.lastCaughtUp <= lagTimeMax
+  }
+}
+
+/**
+ * The offset that every replica which may be in sync has reached: least log end over the maximal ISR and over whoever was caught up within
+ * `replica.lag.time.max.ms` (about to come back). -1 while one of them has not been heard of.
+ */
+export function highWatermarkCandidate(
+  leaderEnd: Offset,
+  remotes: readonly RemoteReplica[],
+  now: Millis,
+  lagTimeMax: Millis,
+): Offset {
+  let candidate = leaderEnd
+  for (const replica of remotes) {
+    if (replica.logEndOffset < candidate && (replica.counted || replica.isCaughtUp(now, lagTimeMax))) candidate = replica.logEndOffset
+  }
+  return candidate
+}
+
+/** The ISR without those that were not caught up within `lagTimeMax`; the same array when nobody lags. The leader always stays. */
+export function shrinkIsr(
+  isr: readonly BrokerId[],
+  leader: BrokerId,
+  remotes: readonly RemoteReplica[],
+  now: Millis,
+  lagTimeMax: Millis,
+): readonly BrokerId[] {
+  const lagging = (id: BrokerId) => id !== leader && !remotes.some((replica) => replica.id === id && replica.isCaughtUp(now, lagTimeMax))
+  return isr.some(lagging) ? isr.filter((id) => !lagging(id)) : isr
+}
+
+/**
+ * May it join? It must have everything committed and, since the high watermark of a new leader may lag behind what was committed,
+ * everything from before the leader's epoch (H6, KAFKA-7128). `epochStart` undefined: the rule of 1.1.1 without that check.
+ */
+export function mayJoinIsr(replica: RemoteReplica, highWatermark: Offset, epochStart: Offset | undefined): boolean {
+  return replica.logEndOffset >= highWatermark && (epochStart === undefined || replica.logEndOffset >= epochStart)
+}

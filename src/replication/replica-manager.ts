@@ -1,0 +1,399 @@
+import type { ControllerEpoch, Millis, Offset, PartitionId } from '../base/ids.ts'
+import { partitionKey } from '../base/ids.ts'
+import type { Logger } from '../base/logger.ts'
+import { TimerWheel } from '../base/timer-wheel.ts'
+import type { AppendResult, Log, LogConfig, LogManager } from '../log/types.ts'
+import type { Clock, Timer } from '../ports/clock.ts'
+import { DiskError } from '../ports/disk.ts'
+import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
+import { ErrorCode } from '../protocol/errors.ts'
+import { DelayedFetch } from './delayed-fetch.ts'
+import { ACKS_ALL, AppendOutcome, carriesLogStart, DelayedProduce } from './delayed-produce.ts'
+import type { ReplicationCounters, ReplicationEnvironment } from './environment.ts'
+import { FetcherManager } from './fetcher-manager.ts'
+import { FetchRead } from './fetch-read.ts'
+import { HostedPartitions } from './hosted.ts'
+import { IsrPropagation } from './isr-propagation.ts'
+import type { Partition } from './partition.ts'
+import { RoleChanges } from './role-changes.ts'
+import type { LeadershipChange } from './role-changes.ts'
+import type {
+  AppendEntry,
+  FetchParams,
+  FetchPartitionResult,
+  IsrStore,
+  PartitionAppendResult,
+  PartitionView,
+  PeerRpc,
+  ReplicaManager,
+  ReplicationConfig,
+} from './types.ts'
+
+export interface ReplicaManagerOptions {
+  readonly config: ReplicationConfig
+  readonly clock: Clock
+  readonly logs: LogManager
+  readonly isrStore: IsrStore
+  readonly peers: PeerRpc
+  readonly logger: Logger
+  /** The topic's configuration now, from a cache: asked when a partition's log is opened. */
+  topicConfig(topic: string): LogConfig
+}
+
+/** Builds a broker's replica manager. It does nothing by itself before `start`. */
+export function createReplicaManager(options: ReplicaManagerOptions): ReplicaManager & { readonly counters: ReplicationCounters } {
+  return new BrokerReplicas(options)
+}
+
+class BrokerReplicas implements ReplicaManager {
+  controllerEpoch: ControllerEpoch = 0
+  readonly counters: ReplicationCounters = {
+    isrShrinks: 0,
+    isrExpands: 0,
+    failedIsrUpdates: 0,
+    truncationsBelowHighWatermark: 0,
+  }
+  readonly #clock: Clock
+  readonly #config: ReplicationConfig
+  readonly #logs: LogManager
+  readonly #timers: TimerWheel
+  readonly #hosted: HostedPartitions
+  readonly #fetchers: FetcherManager
+  readonly #roles: RoleChanges
+  readonly #propagation: IsrPropagation
+  readonly #listeners: ((change: LeadershipChange) => void)[] = []
+  /** Partitions to settle; filled while a turn is held or a settling is under way. */
+  readonly #touched: Partition[] = []
+  #held = 0
+  #settling = false
+  #isrTimer: Timer | undefined
+  #checkpointTimer: Timer | undefined
+  #lastIsrCheck: Millis = Number.POSITIVE_INFINITY
+  #started = false
+  #stopped = false
+
+  constructor(options: ReplicaManagerOptions) {
+    const { clock, config, logs, peers } = options
+    this.#clock = clock
+    this.#config = config
+    this.#logs = logs
+    this.#timers = new TimerWheel(clock)
+    const env: ReplicationEnvironment = {
+      brokerId: config.brokerId,
+      config,
+      clock,
+      timers: this.#timers,
+      isrStore: options.isrStore,
+      logger: options.logger,
+      counters: this.counters,
+      isrChanged: (partition) => this.#propagation.add(partition.key, partition),
+      settle: (partition) => {
+        this.#touch(partition)
+        this.#settle()
+      },
+      steppedDown: (partition) => {
+        partition.failWaiting(ErrorCode.NOT_LEADER_FOR_PARTITION)
+        const { topic, leaderEpoch } = partition
+        this.#tell({ topic, partition: partition.partition, isLeader: false, leaderEpoch })
+      },
+    }
+    this.#hosted = new HostedPartitions(env)
+    this.#fetchers = new FetcherManager(env, peers)
+    this.#propagation = new IsrPropagation(clock, options.isrStore)
+    this.#roles = new RoleChanges({
+      env,
+      hosted: this.#hosted,
+      fetchers: this.#fetchers,
+      logs,
+      peers,
+      topicConfig: (topic) => options.topicConfig(topic),
+      changed: (change) => this.#tell(change),
+    })
+    logs.onDirectoryFailure((logDir) => this.#onDirectoryFailure(logDir))
+  }
+
+  // ---------------------------------------------------------------- turns
+
+  holdTurn(): void {
+    this.#held++
+  }
+
+  releaseTurn(): void {
+    if (--this.#held === 0) this.#settle()
+  }
+
+  #touch(partition: Partition): void {
+    if (partition.isTouched) return
+    partition.isTouched = true
+    this.#touched.push(partition)
+  }
+
+  /** Callbacks may append or fetch again: what they touch is done by the loop that called them. */
+  #settle(): void {
+    if (this.#held > 0 || this.#settling) return
+    this.#settling = true
+    try {
+      for (let i = 0; i < this.#touched.length; i++) {
+        const partition = this.#touched[i]!
+        partition.isTouched = false
+        partition.settle()
+      }
+    } finally {
+      this.#touched.length = 0
+      this.#settling = false
+    }
+  }
+
+  // ---------------------------------------------------------------- append
+
+  append(
+    acks: number,
+    timeoutMs: number,
+    entries: readonly AppendEntry[],
+    isFromClient: boolean,
+    done: (results: readonly PartitionAppendResult[]) => void,
+  ): void {
+    const outcomes = new Array<AppendOutcome>(entries.length)
+    const badAcks = acks !== 1 && acks !== 0 && acks !== ACKS_ALL
+    let produce: DelayedProduce | undefined
+    let undecided = 0
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i]!
+      const outcome = new AppendOutcome(entry.topic, entry.partition, badAcks ? ErrorCode.INVALID_REQUIRED_ACKS : ErrorCode.NONE)
+      outcomes[i] = outcome
+      if (badAcks) continue
+      const partition = this.#appendOne(entry, acks, isFromClient, outcome)
+      if (partition === undefined || acks !== ACKS_ALL) continue
+      if (partition.highWatermark >= outcome.requiredOffset) {
+        outcome.error = partition.acknowledgeError()
+        continue
+      }
+      produce ??= new DelayedProduce(outcomes, done)
+      outcome.waiter = produce
+      undecided++
+      partition.awaitAck(outcome)
+    }
+    if (produce === undefined) done(outcomes)
+    else produce.start(undecided, this.#timers, timeoutMs)
+    this.#settle()
+  }
+
+  /** The partition when it was appended, else undefined and the outcome says why. */
+  #appendOne(entry: AppendEntry, acks: number, isFromClient: boolean, outcome: AppendOutcome): Partition | undefined {
+    const partition = this.#hosted.get(entry.topic, entry.partition)
+    const refusal = this.#stopped
+      ? ErrorCode.NOT_LEADER_FOR_PARTITION
+      : partition === undefined
+        ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        : partition.admitAppend(acks)
+    if (partition === undefined || refusal !== ErrorCode.NONE) {
+      outcome.error = refusal
+      if (partition?.log !== undefined && carriesLogStart(refusal)) outcome.logStartOffset = partition.log.logStartOffset
+      return undefined
+    }
+    const result = tryAppend(partition, entry.records, isFromClient)
+    if (result === undefined || result.error !== ErrorCode.NONE) {
+      outcome.error = result === undefined ? ErrorCode.KAFKA_STORAGE_ERROR : result.error
+      if (result !== undefined && carriesLogStart(result.error)) outcome.logStartOffset = result.logStartOffset
+      return undefined
+    }
+    outcome.baseOffset = result.firstOffset
+    outcome.logAppendTime = result.logAppendTime
+    outcome.logStartOffset = result.logStartOffset
+    outcome.requiredOffset = result.lastOffset + 1
+    this.#touch(partition)
+    return partition
+  }
+
+  // ---------------------------------------------------------------- fetch
+
+  fetch(params: FetchParams, done: (results: readonly FetchPartitionResult[]) => void): { cancel(): void } | undefined {
+    const partitions = this.#lookup(params)
+    const read = new FetchRead(params, partitions)
+    if (params.replicaId >= 0) this.#noteFollowerFetch(params, partitions, read)
+    const answerNow = params.maxWaitMs <= 0 || partitions.length === 0 || read.hasError || read.bytes >= params.minBytes
+    if (answerNow || this.#stopped) {
+      done(read.results)
+      this.#settle()
+      return undefined
+    }
+    // Without an error every partition is hosted.
+    const delayed = new DelayedFetch(params, partitions as readonly Partition[], () => this.#lookup(params), done)
+    delayed.park(this.#timers)
+    this.#settle()
+    return delayed.isFinished ? undefined : delayed
+  }
+
+  #lookup(params: FetchParams): (Partition | undefined)[] {
+    const wanted = params.partitions
+    const partitions = new Array<Partition | undefined>(wanted.length)
+    for (let i = 0; i < wanted.length; i++) partitions[i] = this.#hosted.get(wanted[i]!.topic, wanted[i]!.partition)
+    return partitions
+  }
+
+  /** The answer carries the high watermark from before this, as in 1.1; a follower learns the new one with its next fetch. */
+  #noteFollowerFetch(params: FetchParams, partitions: readonly (Partition | undefined)[], read: FetchRead): void {
+    const now = this.#clock.now()
+    for (let i = 0; i < partitions.length; i++) {
+      const partition = partitions[i]
+      if (partition === undefined || read.results[i]!.error !== ErrorCode.NONE) continue
+      const replica = partition.remote(params.replicaId)
+      if (replica === undefined) continue
+      const wanted = params.partitions[i]!
+      if (partition.noteFollowerFetch(replica, wanted.fetchOffset, wanted.logStartOffset, now)) this.#touch(partition)
+    }
+  }
+
+  // ---------------------------------------------------------------- views and control requests
+
+  partition(topic: string, partition: PartitionId): PartitionView | undefined {
+    return this.#hosted.get(topic, partition)
+  }
+
+  partitions(): Iterable<PartitionView> {
+    return this.#hosted.all()
+  }
+
+  acceptControllerEpoch(epoch: ControllerEpoch): boolean {
+    if (epoch < this.controllerEpoch) return false
+    this.controllerEpoch = epoch
+    return true
+  }
+
+  becomeLeaderOrFollower(request: RequestOf<'LeaderAndIsr'>): ResponseOf<'LeaderAndIsr'> {
+    if (!this.acceptControllerEpoch(request.controllerEpoch)) {
+      const errorCode = ErrorCode.STALE_CONTROLLER_EPOCH
+      return { errorCode, partitions: request.partitionStates.map(({ topic, partition }) => ({ topic, partition, errorCode })) }
+    }
+    const partitions = this.#roles.leaderAndIsr(request.partitionStates)
+    // Not earlier: the file would be overwritten before the controller told what is here.
+    if (this.#started && !this.#stopped && this.#checkpointTimer === undefined) this.#checkpointLater()
+    return { errorCode: ErrorCode.NONE, partitions }
+  }
+
+  stopReplicas(request: RequestOf<'StopReplica'>): ResponseOf<'StopReplica'> {
+    if (!this.acceptControllerEpoch(request.controllerEpoch)) return { errorCode: ErrorCode.STALE_CONTROLLER_EPOCH, partitions: [] }
+    return { errorCode: ErrorCode.NONE, partitions: this.#roles.stopReplicas(request) }
+  }
+
+  offsetsForLeaderEpoch(request: RequestOf<'OffsetForLeaderEpoch'>): ResponseOf<'OffsetForLeaderEpoch'> {
+    return {
+      topics: request.topics.map(({ topic, partitions }) => ({
+        topic,
+        partitions: partitions.map(({ partition, leaderEpoch }) => {
+          const replica = this.#hosted.get(topic, partition)
+          const errorCode = leaderOnlyError(replica)
+          const known = replica?.log !== undefined && errorCode === ErrorCode.NONE && leaderEpoch >= 0
+          return { errorCode, partition, endOffset: known ? replica.log!.endOffsetForEpoch(leaderEpoch) : -1 }
+        }),
+      })),
+    }
+  }
+
+  updateTopicConfig(topic: string, config: LogConfig): void {
+    this.#logs.updateTopicConfig(topic, config)
+  }
+
+  onLeadershipChange(listener: (change: LeadershipChange) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  #tell(change: LeadershipChange): void {
+    for (const listener of this.#listeners) listener(change)
+  }
+
+  #onDirectoryFailure(logDir: string): void {
+    for (const partition of this.#hosted.all()) {
+      if (partition.log?.logDir !== logDir) continue
+      const wasLeader = partition.isLeader
+      this.#fetchers.unfollow(partition)
+      partition.markOffline()
+      const { topic, leaderEpoch } = partition
+      if (wasLeader) this.#tell({ topic, partition: partition.partition, isLeader: false, leaderEpoch })
+    }
+    this.#fetchers.run()
+  }
+
+  // ---------------------------------------------------------------- periodic work
+
+  start(): void {
+    this.#started = true
+    this.#propagation.start()
+    this.#checkIsrLater()
+  }
+
+  #checkIsrLater(): void {
+    this.#lastIsrCheck = this.#clock.now()
+    this.#isrTimer = this.#clock.timer(this.#config.replicaLagTimeMaxMs / 2, () => {
+      this.#checkIsrs()
+      this.#checkIsrLater()
+    })
+  }
+
+  #checkIsrs(): void {
+    const now = this.#clock.now()
+    // This process was stopped for a while: the followers' fetches of that time are still in the sockets. They come first.
+    if (now - this.#lastIsrCheck > this.#config.replicaLagTimeMaxMs) return
+    for (const partition of this.#hosted.all()) {
+      if (!partition.isLeader) continue
+      partition.maybeShrinkIsr(now)
+      // A replica outside the ISR holds the high watermark only while it counts as about to come back.
+      partition.advanceHighWatermark(now)
+      this.#touch(partition)
+    }
+    this.#settle()
+  }
+
+  #checkpointLater(): void {
+    this.#checkpointTimer = this.#clock.timer(this.#config.replicaHighWatermarkCheckpointIntervalMs, () => {
+      this.#checkpoint()
+      this.#checkpointLater()
+    })
+  }
+
+  #checkpoint(): void {
+    const values: { log: Log; highWatermark: Offset }[] = []
+    for (const { log } of this.#hosted.all()) if (log !== undefined) values.push({ log, highWatermark: log.highWatermark })
+    const unclaimed = this.#roles.unclaimed
+    for (const log of unclaimed.size === 0 ? [] : this.#logs.all()) {
+      const kept = unclaimed.get(partitionKey(log.topic, log.partition))
+      if (kept !== undefined) values.push({ log, highWatermark: Math.min(kept, log.logEndOffset) })
+    }
+    try {
+      this.#logs.checkpointHighWatermarks(values)
+    } catch (error) {
+      // The log manager has marked the directory failed and told us.
+      if (!(error instanceof DiskError)) throw error
+    }
+  }
+
+  async shutdown(): Promise<void> {
+    this.#stopped = true
+    this.#isrTimer?.cancel()
+    this.#checkpointTimer?.cancel()
+    this.#propagation.stop()
+    this.#fetchers.close()
+    for (const partition of this.#hosted.all()) {
+      partition.isrUpdates.reset()
+      partition.failWaiting(ErrorCode.NOT_LEADER_FOR_PARTITION)
+    }
+    this.#timers.close()
+    this.#checkpoint()
+  }
+}
+
+/** Undefined: the disk failed; the log directory is marked already. */
+function tryAppend(partition: Partition, records: Buffer, isFromClient: boolean): AppendResult | undefined {
+  try {
+    return partition.appendAsLeader(records, isFromClient)
+  } catch (error) {
+    if (error instanceof DiskError) return undefined
+    throw error
+  }
+}
+
+function leaderOnlyError(replica: Partition | undefined): number {
+  if (replica === undefined) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+  if (replica.failed) return ErrorCode.KAFKA_STORAGE_ERROR
+  return replica.isLeader ? ErrorCode.NONE : ErrorCode.NOT_LEADER_FOR_PARTITION
+}

@@ -1,0 +1,414 @@
+import { assert } from '../base/assert.ts'
+import { ByteReader, ByteWriter } from '../base/bytes.ts'
+import type { Millis } from '../base/ids.ts'
+import type { Clock, Timer } from '../ports/clock.ts'
+import type { CloseReason, Connection, FrameReceiver, Net } from '../ports/net.ts'
+import type { ApiName, ApiSchema, RequestInput, ResponseOf } from '../protocol/apis/index.ts'
+import { apis } from '../protocol/apis/index.ts'
+import { ErrorCode, errorName } from '../protocol/errors.ts'
+import { beginFrame, decodeResponseHeader, encodeRequestHeader, endFrame } from '../protocol/framing.ts'
+import type { VersionTable } from './versions.ts'
+
+/**
+ * Why a request has no response. `unknownAddress`: nobody knows where the peer listens. `refused`, `connectTimeout`: no
+ * connection. `disconnected`: it broke, the request may or may not have been carried out. `timeout`: no response in time,
+ * the connection was closed. `unsupportedVersion`: the peer does not speak this API; nothing was sent. `badRequest`: the request
+ * cannot be encoded. `badResponse`: the peer answered something else.
+ */
+export type ChannelErrorKind =
+  | 'unknownAddress'
+  | 'refused'
+  | 'connectTimeout'
+  | 'disconnected'
+  | 'timeout'
+  | 'unsupportedVersion'
+  | 'badRequest'
+  | 'badResponse'
+
+export class ChannelError extends Error {
+  override readonly name = 'ChannelError'
+  readonly kind: ChannelErrorKind
+  constructor(kind: ChannelErrorKind, message: string) {
+    super(message)
+    this.kind = kind
+  }
+}
+
+export type ResponseCallback<A extends ApiName> = (error: ChannelError | undefined, response: ResponseOf<A> | undefined) => void
+
+export interface ChannelOptions {
+  readonly net: Net
+  readonly clock: Clock
+  /** Asked before each connect: the peer may have moved. Undefined: not known now. */
+  readonly address: () => { readonly host: string; readonly port: number } | undefined
+  readonly clientId: string
+  /** Versions to use; with `negotiate`, the highest to use. */
+  readonly versions: VersionTable
+  /** Ask ApiVersions first and use the highest version that both sides know. Not between brokers. Default false. */
+  readonly negotiate?: boolean
+  readonly connectTimeoutMs: Millis
+  /** From `send` to the response (`request.timeout.ms`); a late response closes the connection. */
+  readonly requestTimeoutMs: Millis
+  /** Pause before the next connect after a failed one or a broken connection; doubled up to the maximum while it fails. */
+  readonly reconnectBackoffMs: Millis
+  readonly reconnectBackoffMaxMs?: Millis
+  /** Largest acceptable response; default 2^31 - 1. */
+  readonly maxResponseBytes?: number
+  /** Connected (and versions are known). */
+  readonly onReady?: () => void
+  /** A connection or the attempt at one ended, other than by `close`. */
+  readonly onDisconnect?: (error: ChannelError) => void
+}
+
+interface Call {
+  readonly api: ApiSchema
+  readonly request: unknown
+  readonly deadline: Millis
+  /** Undefined: no response comes (Produce with acks=0). */
+  readonly onResponse: ((error: ChannelError | undefined, response: unknown) => void) | undefined
+  correlationId: number
+  version: number
+}
+
+type State = 'idle' | 'backoff' | 'connecting' | 'negotiating' | 'ready' | 'closed'
+
+/**
+ * One outbound connection to a broker, made when first needed and again after it broke. Requests go out in the order of
+ * `send` and are answered in that order; a callback gets its response while its bytes are still in the receive buffer
+ * (record sets are slices of it) and may send at once. A request that failed is not sent again: that is the caller's decision.
+ * Callbacks never come within `send`, and never after `close`.
+ */
+export class Channel {
+  readonly #options: ChannelOptions
+  readonly #writer = new ByteWriter(512)
+  #state: State = 'idle'
+  #link: Link | undefined
+  #versions: VersionTable
+  #correlationId = 0
+  /** Sent, in order. */
+  #inFlight: Call[] = []
+  /** Not sent, because there is no ready connection. */
+  #waiting: Call[] = []
+  #failures = 0
+  #retryAt: Millis = 0
+  #retryTimer: Timer | undefined
+  #deadlineTimer: Timer | undefined
+  #deadlineAt = Number.POSITIVE_INFINITY
+
+  constructor(options: ChannelOptions) {
+    this.#options = options
+    this.#versions = options.versions
+  }
+
+  get isReady(): boolean {
+    return this.#state === 'ready'
+  }
+
+  /** Requests sent or waiting that have no answer yet. */
+  get pending(): number {
+    return this.#inFlight.length + this.#waiting.length
+  }
+
+  /** Version in use for an API; undefined when the peer (or the table) has none. Certain only when ready. */
+  versionOf(api: ApiName): number | undefined {
+    return this.#versions[api]
+  }
+
+  /** Sends a request, connecting first if need be. `timeoutMs` replaces `requestTimeoutMs`. */
+  send<A extends ApiName>(api: A, request: RequestInput<A>, onResponse: ResponseCallback<A>, timeoutMs?: Millis): void {
+    this.#submit(api, request, onResponse as Call['onResponse'], timeoutMs)
+  }
+
+  /** Sends a request that has no response (Produce with acks=0). Nobody learns whether it arrives. */
+  sendOneWay<A extends ApiName>(api: A, request: RequestInput<A>): void {
+    this.#submit(api, request, undefined, undefined)
+  }
+
+  /** Connects without a request, unless that was done or a backoff runs. */
+  connect(): void {
+    if (this.#state === 'idle') this.#openOrWait()
+  }
+
+  /** Ends the connection and forgets all requests. Idempotent. */
+  close(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#dropTimers()
+    this.#inFlight = []
+    this.#waiting = []
+    this.#detach()?.destroy()
+    this.#writer.close()
+  }
+
+  #submit(api: ApiName, request: unknown, onResponse: Call['onResponse'], timeoutMs: Millis | undefined): void {
+    if (this.#state === 'closed') return
+    const deadline = this.#options.clock.now() + (timeoutMs ?? this.#options.requestTimeoutMs)
+    const call: Call = { api: apis[api] as unknown as ApiSchema, request, deadline, onResponse, correlationId: -1, version: -1 }
+    if (onResponse !== undefined) this.#watchDeadline(deadline)
+    if (this.#state === 'ready') {
+      this.#transmit(call)
+      return
+    }
+    this.#waiting.push(call)
+    if (this.#state === 'idle') this.#openOrWait()
+  }
+
+  // ------------------------------------------------------------------ connection
+
+  #openOrWait(): void {
+    const { clock } = this.#options
+    const pause = this.#retryAt - clock.now()
+    if (pause <= 0) {
+      this.#open()
+      return
+    }
+    this.#state = 'backoff'
+    this.#retryTimer = clock.timer(pause, () => this.#open(), true)
+  }
+
+  #open(): void {
+    const { net, address, connectTimeoutMs, clock } = this.#options
+    this.#retryTimer = undefined
+    this.#state = 'connecting'
+    const link = new Link(this)
+    this.#link = link
+    const where = address()
+    if (where === undefined) {
+      clock.soon(() => this.lost(link, new ChannelError('unknownAddress', 'the address of the peer is not known')))
+      return
+    }
+    link.peer = `${where.host}:${where.port}`
+    link.connection = net.connect({ host: where.host, port: where.port, timeoutMs: connectTimeoutMs }, link)
+  }
+
+  /** @internal */
+  connected(link: Link): void {
+    if (link !== this.#link) return
+    if (!this.#options.negotiate) {
+      this.#becomeReady()
+      return
+    }
+    this.#state = 'negotiating'
+    const deadline = this.#options.clock.now() + this.#options.requestTimeoutMs
+    this.#watchDeadline(deadline)
+    this.#transmit({
+      api: apis.ApiVersions as unknown as ApiSchema,
+      request: {},
+      deadline,
+      onResponse: (_error, response) => {
+        if (response !== undefined) this.#negotiated(link, response as ResponseOf<'ApiVersions'>)
+      },
+      correlationId: -1,
+      version: 0,
+    })
+  }
+
+  #negotiated(link: Link, response: ResponseOf<'ApiVersions'>): void {
+    if (response.errorCode !== ErrorCode.NONE) {
+      this.#abandon(link, new ChannelError('badResponse', `ApiVersions was answered with ${errorName(response.errorCode)}`))
+      return
+    }
+    const table: Partial<Record<ApiName, number>> = {}
+    for (const [name, wanted] of Object.entries(this.#options.versions)) {
+      const api = apis[name as ApiName]
+      const theirs = response.apiVersions.find((range) => range.apiKey === api.key)
+      const version = Math.min(wanted, theirs?.maxVersion ?? -1)
+      if (theirs !== undefined && version >= Math.max(theirs.minVersion, api.minVersion)) table[name as ApiName] = version
+    }
+    this.#versions = table
+    this.#becomeReady()
+  }
+
+  #becomeReady(): void {
+    this.#state = 'ready'
+    this.#failures = 0
+    this.#options.onReady?.()
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const call of waiting) {
+      if (this.#state === 'ready') this.#transmit(call)
+      else this.#waiting.push(call)
+    }
+  }
+
+  /** @internal The connection of `link` is gone, or was never made. */
+  lost(link: Link, error: ChannelError): void {
+    if (link !== this.#link || this.#state === 'closed') return
+    const { clock, reconnectBackoffMs, reconnectBackoffMaxMs } = this.#options
+    this.#detach()
+    const pause = Math.min(reconnectBackoffMs * 2 ** Math.min(this.#failures, 20), reconnectBackoffMaxMs ?? reconnectBackoffMs)
+    this.#failures++
+    this.#retryAt = clock.now() + pause
+    this.#state = 'idle'
+    this.#dropTimers()
+    const failed = [...this.#inFlight, ...this.#waiting]
+    this.#inFlight = []
+    this.#waiting = []
+    this.#options.onDisconnect?.(error)
+    for (const call of failed) {
+      // A callback may have closed the channel: then the others are not told.
+      if ((this.#state as State) === 'closed') return
+      call.onResponse?.(error, undefined)
+    }
+  }
+
+  /** Closes a connection that still stands and treats it as lost. */
+  #abandon(link: Link, error: ChannelError): void {
+    if (link !== this.#link) return
+    link.connection?.destroy()
+    this.lost(link, error)
+  }
+
+  #detach(): Connection | undefined {
+    const connection = this.#link?.connection
+    this.#link = undefined
+    return connection
+  }
+
+  // ------------------------------------------------------------------ requests
+
+  #transmit(call: Call): void {
+    const version = call.version >= 0 ? call.version : this.#versions[call.api.name]
+    if (version === undefined) {
+      this.#fail(call, new ChannelError('unsupportedVersion', `the peer does not support ${call.api.name}`))
+      return
+    }
+    call.version = version
+    this.#correlationId = (this.#correlationId + 1) & 0x7fffffff
+    call.correlationId = this.#correlationId
+    const writer = this.#writer.reset()
+    try {
+      const frame = beginFrame(writer)
+      const { clientId } = this.#options
+      encodeRequestHeader(writer, { apiKey: call.api.key, apiVersion: version, correlationId: call.correlationId, clientId })
+      call.api.encodeRequest(writer, version, call.request as never)
+      endFrame(writer, frame)
+    } catch (error) {
+      this.#fail(call, new ChannelError('badRequest', `${call.api.name} request cannot be encoded: ${(error as Error).message}`))
+      return
+    }
+    if (call.onResponse !== undefined) this.#inFlight.push(call)
+    const { bytes, owner } = writer.take(512)
+    this.#link?.connection?.write(bytes, () => writer.pool.release(owner))
+  }
+
+  #fail(call: Call, error: ChannelError): void {
+    this.#options.clock.soon(() => {
+      if (this.#state !== 'closed') call.onResponse?.(error, undefined)
+    })
+  }
+
+  /** @internal */
+  received(link: Link, reader: ByteReader): void {
+    if (link !== this.#link) return
+    const call = this.#inFlight.shift()
+    let response: unknown
+    try {
+      const correlationId = decodeResponseHeader(reader)
+      if (call === undefined) throw new Error(`a response ${correlationId} nobody asked for`)
+      if (correlationId !== call.correlationId)
+        throw new Error(`correlation id ${correlationId} instead of ${call.correlationId}`)
+      response = call.api.decodeResponse(reader, call.version)
+    } catch (error) {
+      if (call !== undefined) this.#inFlight.unshift(call)
+      const what = call === undefined ? 'response' : `${call.api.name} response`
+      this.#abandon(link, new ChannelError('badResponse', `bad ${what} from ${link.peer}: ${(error as Error).message}`))
+      return
+    }
+    call.onResponse?.(undefined, response)
+  }
+
+  // ------------------------------------------------------------------ deadlines
+
+  /** One timer for all requests: set for the earliest deadline, and when it comes too early, set anew. */
+  #watchDeadline(deadline: Millis): void {
+    if (deadline >= this.#deadlineAt) return
+    this.#deadlineTimer?.cancel()
+    this.#deadlineAt = deadline
+    const { clock } = this.#options
+    this.#deadlineTimer = clock.timer(Math.max(0, deadline - clock.now()), () => this.#checkDeadlines(), true)
+  }
+
+  #checkDeadlines(): void {
+    this.#deadlineTimer = undefined
+    this.#deadlineAt = Number.POSITIVE_INFINITY
+    const now = this.#options.clock.now()
+    let earliest = Number.POSITIVE_INFINITY
+    for (const calls of [this.#inFlight, this.#waiting]) {
+      for (const call of calls) {
+        if (call.onResponse !== undefined) earliest = Math.min(earliest, call.deadline)
+      }
+    }
+    if (earliest > now) {
+      if (earliest !== Number.POSITIVE_INFINITY) this.#watchDeadline(earliest)
+      return
+    }
+    this.#expire(now)
+  }
+
+  /** The order of answers is all that tells them apart: with one missing, the connection is of no more use. */
+  #expire(now: Millis): void {
+    const late = [...this.#inFlight, ...this.#waiting].find((call) => call.onResponse !== undefined && call.deadline <= now)
+    assert(late !== undefined, 'no request is late')
+    const error = new ChannelError('timeout', `no response to ${late.api.name} from ${this.#link?.peer ?? 'the peer'} in time`)
+    if (this.#link === undefined) this.#link = new Link(this)
+    this.#abandon(this.#link, error)
+  }
+
+  #dropTimers(): void {
+    this.#retryTimer?.cancel()
+    this.#deadlineTimer?.cancel()
+    this.#retryTimer = this.#deadlineTimer = undefined
+    this.#deadlineAt = Number.POSITIVE_INFINITY
+  }
+
+  /** @internal */
+  get maxResponseBytes(): number {
+    return this.#options.maxResponseBytes ?? 0x7fffffff
+  }
+}
+
+/** One attempt at a connection. Events of an older one than the channel's present are ignored there. */
+class Link implements FrameReceiver {
+  readonly #channel: Channel
+  readonly #reader = new ByteReader(Buffer.alloc(0))
+  connection: Connection | undefined
+  /** `host:port`, for messages. */
+  peer = 'the peer'
+  #connected = false
+  #badLength: number | undefined
+
+  constructor(channel: Channel) {
+    this.#channel = channel
+  }
+
+  onConnect(): void {
+    this.#connected = true
+    this.#channel.connected(this)
+  }
+
+  onFrame(buffer: Buffer, start: number, end: number): void {
+    this.#channel.received(this, this.#reader.reset(buffer, start, end))
+  }
+
+  maxFrameBytes(): number {
+    return this.#channel.maxResponseBytes
+  }
+
+  onBadFrame(length: number): void {
+    this.#badLength = length
+  }
+
+  onClose(reason: CloseReason, error?: Error): void {
+    this.#channel.lost(this, this.#describe(reason, error))
+  }
+
+  #describe(reason: CloseReason, error: Error | undefined): ChannelError {
+    if (this.#badLength !== undefined)
+      return new ChannelError('badResponse', `response of ${this.#badLength} bytes from ${this.peer}`)
+    if (this.#connected)
+      return new ChannelError('disconnected', `connection to ${this.peer} broke${error ? `: ${error.message}` : ''}`)
+    if (reason === 'timeout') return new ChannelError('connectTimeout', `connecting to ${this.peer} took too long`)
+    return new ChannelError('refused', `cannot connect to ${this.peer}${error ? `: ${error.message}` : ''}`)
+  }
+}

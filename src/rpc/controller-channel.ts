@@ -1,0 +1,187 @@
+import type { BrokerId, Millis } from '../base/ids.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Clock, Timer } from '../ports/clock.ts'
+import type { Net } from '../ports/net.ts'
+import type { RequestInput, ResponseOf } from '../protocol/apis/index.ts'
+import type { ChannelError } from './channel.ts'
+import { Channel } from './channel.ts'
+import type { VersionTable } from './versions.ts'
+
+export type ControlApi = 'LeaderAndIsr' | 'UpdateMetadata' | 'StopReplica'
+
+/** A broker as its registration in ZooKeeper describes it. */
+export interface ControlledBroker {
+  readonly brokerId: BrokerId
+  readonly endpoints: readonly { readonly host: string; readonly port: number; readonly listenerName: string }[]
+  readonly rack?: string
+}
+
+export interface ControllerChannelOptions {
+  readonly net: Net
+  readonly clock: Clock
+  /** The channel's lines carry the prefixes and categories of 1.1. */
+  readonly logger: Logger
+  /** This broker: the client id of the requests is its id as text. */
+  readonly controllerId: BrokerId
+  /** `inter.broker.listener.name`: which endpoint of a broker is used. */
+  readonly listenerName: string
+  /** `interBrokerVersions` of the configured protocol. */
+  readonly versions: VersionTable
+  /** `controller.socket.timeout.ms` (30000): for connecting and for each response. */
+  readonly socketTimeoutMs: Millis
+  /** Pause before a request is sent again; 100 in 1.1. */
+  readonly retryBackoffMs?: Millis
+}
+
+/** The shape of the controller's port `BrokerRpc`. */
+export interface ControllerChannels {
+  addBroker(broker: ControlledBroker): void
+  removeBroker(brokerId: BrokerId): void
+  send<A extends ControlApi>(
+    brokerId: BrokerId,
+    api: A,
+    request: RequestInput<A>,
+    onResponse?: (response: ResponseOf<A>) => void,
+  ): void
+  /** Requests not yet answered by a broker, the one on the way included (metric `QueueSize`). */
+  queueSize(brokerId: BrokerId): number
+  /** Removes all brokers. */
+  close(): void
+}
+
+/**
+ * Carries control requests to brokers: per broker one queue and one request in flight, which is sent again, as it is, until
+ * it is answered or the broker is removed. So each broker gets the requests of a controller in order, each at least once.
+ */
+export function createControllerChannels(options: ControllerChannelOptions): ControllerChannels {
+  const senders = new Map<BrokerId, RequestSender>()
+  const managerLog = options.logger.child(
+    `[Channel manager on controller ${options.controllerId}]: `,
+    'kafka.controller.ControllerChannelManager',
+  )
+  const removeBroker = (brokerId: BrokerId): void => {
+    senders.get(brokerId)?.close()
+    senders.delete(brokerId)
+  }
+  return {
+    addBroker: (broker) => {
+      if (senders.has(broker.brokerId)) return
+      const endpoint = broker.endpoints.find(({ listenerName }) => listenerName === options.listenerName)
+      if (endpoint === undefined) {
+        managerLog.error(`Broker ${broker.brokerId} has no endpoint for listener ${options.listenerName}; it gets no requests`)
+        return
+      }
+      senders.set(broker.brokerId, new RequestSender(options, broker, endpoint))
+    },
+    removeBroker,
+    send: (brokerId, api, request, onResponse) => {
+      const sender = senders.get(brokerId)
+      if (sender === undefined) managerLog.warn(`Not sending request (type=${api}) to broker ${brokerId}, since it is offline.`)
+      else sender.enqueue({ api, request, onResponse: onResponse as Item['onResponse'] })
+    },
+    queueSize: (brokerId) => senders.get(brokerId)?.size ?? 0,
+    close: () => {
+      for (const brokerId of [...senders.keys()]) removeBroker(brokerId)
+    },
+  }
+}
+
+interface Item {
+  readonly api: ControlApi
+  readonly request: unknown
+  readonly onResponse: ((response: unknown) => void) | undefined
+}
+
+/** The queue of one broker. */
+class RequestSender {
+  readonly #options: ControllerChannelOptions
+  readonly #log: Logger
+  readonly #channel: Channel
+  /** How log lines name the broker. */
+  readonly #node: string
+  #queue: Item[] = []
+  #head = 0
+  #busy = false
+  #retry: Timer | undefined
+  #closed = false
+
+  constructor(
+    options: ControllerChannelOptions,
+    broker: ControlledBroker,
+    endpoint: { readonly host: string; readonly port: number },
+  ) {
+    const { controllerId } = options
+    this.#options = options
+    this.#node = `${endpoint.host}:${endpoint.port} (id: ${broker.brokerId} rack: ${broker.rack ?? 'null'})`
+    this.#log = options.logger.child(`[RequestSendThread controllerId=${controllerId}] `, 'kafka.controller.RequestSendThread')
+    this.#channel = new Channel({
+      net: options.net,
+      clock: options.clock,
+      address: () => endpoint,
+      clientId: String(controllerId),
+      versions: options.versions,
+      connectTimeoutMs: options.socketTimeoutMs,
+      requestTimeoutMs: options.socketTimeoutMs,
+      reconnectBackoffMs: 0,
+      onReady: () => this.#log.info(`Controller ${controllerId} connected to ${this.#node} for sending state change requests`),
+    })
+    this.#log.info('Starting')
+  }
+
+  get size(): number {
+    return this.#queue.length - this.#head
+  }
+
+  enqueue(item: Item): void {
+    this.#queue.push(item)
+    if (!this.#busy) this.#next()
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#log.info('Shutting down')
+    this.#closed = true
+    this.#retry?.cancel()
+    this.#queue = []
+    this.#head = 0
+    this.#channel.close()
+    this.#log.info('Stopped')
+    this.#log.info('Shutdown completed')
+  }
+
+  #next(): void {
+    const item = this.#queue[this.#head]
+    this.#busy = item !== undefined
+    if (item === undefined) return
+    this.#channel.send(item.api, item.request as never, (error, response) => {
+      if (error === undefined) this.#answered(item, response)
+      else this.#failed(item, error)
+    })
+  }
+
+  #answered(item: Item, response: unknown): void {
+    this.#head++
+    if (this.#head === this.#queue.length || this.#head >= 1024) {
+      this.#queue = this.#queue.slice(this.#head)
+      this.#head = 0
+    }
+    // The next one goes out before this answer is looked at.
+    this.#next()
+    item.onResponse?.(response)
+  }
+
+  #failed(item: Item, error: ChannelError): void {
+    const { clock, controllerId, retryBackoffMs } = this.#options
+    if (error.kind === 'badRequest' || error.kind === 'unsupportedVersion') {
+      // A bug of ours: sending it again would block the queue for ever.
+      throw error
+    }
+    const connected = error.kind === 'disconnected' || error.kind === 'timeout' || error.kind === 'badResponse'
+    this.#log.warn(
+      connected
+        ? `Controller ${controllerId} fails to send request (type=${item.api}) to broker ${this.#node}. Reconnecting to broker. ${error.message}`
+        : `Controller ${controllerId}'s connection to broker ${this.#node} was unsuccessful: ${error.message}`,
+    )
+    this.#retry = clock.timer(retryBackoffMs ?? 100, () => this.#next(), true)
+  }
+}

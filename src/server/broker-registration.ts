@@ -1,0 +1,47 @@
+import type { Logger } from '../base/logger.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { KafkaZk } from '../../zk/store/types.ts'
+import type { BrokerRegistration } from '../../zk/znodes/types.ts'
+
+/** Another session owns `/brokers/ids/<id>`. */
+export class BrokerIdInUseError extends Error {
+  override readonly name = 'kafka.common.KafkaException'
+}
+
+const POLL_MS = 200
+/** The server looks for expired sessions only so often (its tickTime); a session may live that much longer. */
+const EXPIRY_SLACK_MS = 3_000
+
+/**
+ * Registers the broker. A node of another session may be the rest of an earlier life of this broker: it goes with its session, so it is
+ * waited for. Rejects with `BrokerIdInUseError` when it is still there after the session timeout: then another broker has the id.
+ */
+export async function registerBroker(
+  zk: KafkaZk,
+  registration: BrokerRegistration,
+  clock: Clock,
+  log: Logger,
+  shouldStop: () => boolean,
+): Promise<void> {
+  const { brokerId } = registration
+  const timeoutMs = zk.session.sessionTimeoutMs
+  const deadline = clock.now() + timeoutMs + EXPIRY_SLACK_MS
+  let isTold = false
+  while ((await zk.registerBroker(registration)) === 'exists') {
+    if (clock.now() >= deadline || shouldStop()) {
+      throw new BrokerIdInUseError(
+        `A broker is already registered on the path /brokers/ids/${brokerId}: broker.id ${brokerId} is used by another broker`,
+      )
+    }
+    if (!isTold) {
+      log.warn(`/brokers/ids/${brokerId} belongs to another session; waiting up to ${timeoutMs} ms for that session to end`)
+      isTold = true
+    }
+    await new Promise<void>((resolve) => void clock.timer(POLL_MS, resolve))
+  }
+  const shown = registration.endpoints.map(
+    ({ listenerName, host, port, securityProtocol }) =>
+      `EndPoint(${host},${port},ListenerName(${listenerName}),${securityProtocol})`,
+  )
+  log.info(`Registered broker ${brokerId} at path /brokers/ids/${brokerId} with addresses: ${shown.join(',')}`)
+}

@@ -1,0 +1,449 @@
+import { AssertionError } from '../base/assert.ts'
+import type { Logger } from '../base/logger.ts'
+import { createController } from '../controller/controller.ts'
+import type { Controller } from '../controller/types.ts'
+import { createLogManager } from '../log/log-manager.ts'
+import type { LogManager } from '../log/types.ts'
+import { LoopDelay } from '../metrics/loop-delay.ts'
+import { MetricRegistry } from '../metrics/registry.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Disk } from '../ports/disk.ts'
+import type { Net } from '../ports/net.ts'
+import type { Rng } from '../ports/rng.ts'
+import { createReplicaManager } from '../replication/replica-manager.ts'
+import type { PeerRpc, ReplicaManager } from '../replication/types.ts'
+import { controlledShutdown } from '../rpc/controlled-shutdown.ts'
+import { createControllerChannels } from '../rpc/controller-channel.ts'
+import type { ControllerChannels } from '../rpc/controller-channel.ts'
+import { createPeerRpc } from '../rpc/peer-channel.ts'
+import { interBrokerVersions } from '../rpc/versions.ts'
+import { openKafkaZk } from '../../zk/store/index.ts'
+import type { KafkaZk } from '../../zk/store/types.ts'
+import type { BrokerRegistration, Endpoint } from '../../zk/znodes/types.ts'
+import { markDirectories, readStoredIdentity } from './broker-identity.ts'
+import type { StoredIdentity } from './broker-identity.ts'
+import {
+  brokerJsonVersion,
+  clusterIdFrom,
+  controllerConfig,
+  controllerLog,
+  isrStoreOn,
+  logManagerOptions,
+  registrationOf,
+  replicationConfig,
+} from './broker-parts.ts'
+import { registerBroker } from './broker-registration.ts'
+import { ConfigChangeListener } from './config-change-listener.ts'
+import type { BrokerConfig } from './config/broker-config.ts'
+import { topicDefaultsOfBroker } from './config/topic-defaults.ts'
+import { FetchSessionCache } from './fetch-session.ts'
+import { servedApis } from './handlers/index.ts'
+import { MetadataCache } from './metadata-cache.ts'
+import { SocketServer } from './net/socket-server.ts'
+import { ProducerIds } from './producer-ids.ts'
+import type { BrokerServices } from './request-types.ts'
+import { TopicConfigs } from './topic-configs.ts'
+import { TopicPurgatory } from './topic-purgatory.ts'
+
+/** The platform, and what belongs to the process. */
+export interface BrokerHost {
+  readonly clock: Clock
+  readonly rng: Rng
+  readonly disk: Disk
+  readonly net: Net
+  readonly logger: Logger
+  /** Name of this machine: advertised where a listener has no host. */
+  readonly hostName: string
+  /** `max.connections.per.ip.overrides` by address. */
+  readonly connectionLimits: ReadonlyMap<string, number>
+  /** Ends the process at once with exit code 1, after logging the reason: going on would be unsafe. */
+  halt(reason: string): void
+}
+
+/** Requests in flight to ZooKeeper unless configured: pipelining is what makes a thousand partitions fast. */
+const MAX_IN_FLIGHT = 100
+
+type State = 'new' | 'starting' | 'running' | 'stopping' | 'stopped'
+
+/** The start was given up because the broker was told to stop. */
+class StartAbandonedError extends Error {
+  override readonly name = 'StartAbandonedError'
+}
+
+/**
+ * One broker: the only place where the parts are wired. Starts and stops them in 1.1's order
+ * (Kafka 1.1 `KafkaServer`): ZooKeeper, identity, logs, sockets (bound, not served yet), replicas, registration, controller, serving.
+ */
+export class KafkaServer {
+  readonly config: BrokerConfig
+  readonly metrics = new MetricRegistry()
+  readonly #host: BrokerHost
+  readonly #loopDelay: LoopDelay
+  readonly #metadataCache = new MetadataCache()
+  readonly #topicPurgatory: TopicPurgatory
+  #log: Logger
+  #state: State = 'new'
+  #brokerId: number
+  #clusterId = ''
+  #zk: KafkaZk | undefined
+  #logs: LogManager | undefined
+  #sockets: SocketServer | undefined
+  #replicas: ReplicaManager | undefined
+  #controlChannels: ControllerChannels | undefined
+  #controller: Controller | undefined
+  #configChanges: ConfigChangeListener | undefined
+  #starting: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+
+  constructor(config: BrokerConfig, host: BrokerHost) {
+    this.config = config
+    this.#host = host
+    this.#brokerId = config.brokerId
+    this.#log = host.logger.child('', 'kafka.server.KafkaServer')
+    this.#loopDelay = new LoopDelay(host.clock)
+    this.#topicPurgatory = new TopicPurgatory(host.clock, this.#metadataCache)
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  /** -1 until it is known. */
+  get brokerId(): number {
+    return this.#brokerId
+  }
+
+  get clusterId(): string {
+    return this.#clusterId
+  }
+
+  /** Ports that were bound, by listener name. */
+  get listeners(): readonly Endpoint[] {
+    return this.#sockets?.endpoints ?? []
+  }
+
+  get controller(): Controller | undefined {
+    return this.#controller
+  }
+
+  get replicaManager(): ReplicaManager | undefined {
+    return this.#replicas
+  }
+
+  // ---- start
+
+  /** Resolves when the broker serves. Rejects when it cannot: everything that was started is stopped again. */
+  startup(): Promise<void> {
+    this.#starting ??= this.#startup()
+    return this.#starting
+  }
+
+  async #startup(): Promise<void> {
+    this.#state = 'starting'
+    this.#log.info('starting')
+    try {
+      await this.#start()
+      this.#state = 'running'
+      this.#log.info('started')
+    } catch (error) {
+      if (!(error instanceof StartAbandonedError)) {
+        const shown = isOperatingError(error) ? `${error.name}: ${error.message}` : error
+        this.#log.error('Fatal error during KafkaServer startup. Prepare to shutdown', shown)
+      }
+      if (!this.#stopping) await this.shutdown()
+      throw error
+    }
+  }
+
+  async #start(): Promise<void> {
+    const zk = await this.#connectZooKeeper()
+    const identity = await this.#identify(zk)
+    const topicConfigs = new TopicConfigs(
+      zk,
+      this.#log,
+      topicDefaultsOfBroker(this.config),
+      this.config.interBrokerProtocolVersion,
+    )
+    const logs = await this.#startLogs(zk, topicConfigs, identity)
+    const { sockets, bound } = await this.#bindSockets()
+    const replicas = this.#startReplicas(zk, logs, topicConfigs)
+    this.#checkStop()
+    const registration = registrationOf(this.config, this.#brokerId, bound, this.#host.hostName)
+    const registrationLog = this.#host.logger.child('', 'kafka.zk.KafkaZkClient')
+    await registerBroker(zk, registration, this.#host.clock, registrationLog, () => this.#stopping !== undefined)
+    markDirectories(this.#host.disk, this.#unmarked(identity), this.#brokerId, this.#host.clock.wall(), this.#log)
+    const controller = this.#startController(zk, registration)
+    const producerIds = new ProducerIds(() => zk.claimProducerIdBlock(this.#brokerId))
+    await producerIds.start()
+    await this.#followConfigChanges(zk, replicas, topicConfigs)
+    this.#checkStop()
+    sockets.start(this.#services(zk, replicas, controller, topicConfigs, producerIds), servedApis)
+    this.#loopDelay.start()
+    this.metrics.gauge('samsa:type=EventLoop,name=MeanDelayMs', () => this.#loopDelay.meanMs)
+  }
+
+  #checkStop(): void {
+    if (this.#stopping) throw new StartAbandonedError('told to stop while starting')
+  }
+
+  async #connectZooKeeper(): Promise<KafkaZk> {
+    const { config, clock, logger } = { config: this.config, ...this.#host }
+    const { values } = config
+    this.#log.info(`Connecting to zookeeper on ${config.zookeeperConnect}`)
+    const zk = openKafkaZk(
+      {
+        connect: config.zookeeperConnect,
+        sessionTimeoutMs: config.zookeeperSessionTimeoutMs,
+        connectionTimeoutMs: config.zookeeperConnectionTimeoutMs,
+        maxInFlightRequests: values.isSet('zookeeper.max.in.flight.requests')
+          ? values.number('zookeeper.max.in.flight.requests')
+          : MAX_IN_FLIGHT,
+        createChroot: true,
+        brokerJsonVersion: brokerJsonVersion(config),
+      },
+      clock,
+      logger.child('[ZooKeeperClient]', 'kafka.zookeeper.ZooKeeperClient'),
+    )
+    this.#zk = zk
+    await zk.session.start()
+    this.#checkStop()
+    await zk.makePersistentPaths()
+    this.#clusterId = await zk.getOrCreateClusterId(() => clusterIdFrom(this.#host.rng.bytes(16)))
+    this.#log.info(`Cluster ID = ${this.#clusterId}`)
+    return zk
+  }
+
+  async #identify(zk: KafkaZk): Promise<StoredIdentity> {
+    const identity = readStoredIdentity(this.#host.disk, this.config, this.#log)
+    const known = identity.brokerId ?? (this.config.brokerId >= 0 ? this.config.brokerId : undefined)
+    this.#brokerId = known ?? (await zk.generateBrokerId(this.config.values.number('reserved.broker.max.id')))
+    this.#log = this.#host.logger.child(`[KafkaServer id=${this.#brokerId}]`, 'kafka.server.KafkaServer')
+    return identity
+  }
+
+  async #startLogs(zk: KafkaZk, topicConfigs: TopicConfigs, identity: StoredIdentity): Promise<LogManager> {
+    const { disk, clock, rng, logger } = this.#host
+    const configs = await topicConfigs.read(await zk.getTopics())
+    this.#checkStop()
+    const options = logManagerOptions(this.config, topicConfigs.defaults, identity.offline)
+    const logs = createLogManager({ disk, clock, rng, logger }, options)
+    this.#logs = logs
+    logs.onDirectoryFailure((logDir) => this.#onDirectoryFailure(zk, logs, logDir))
+    await logs.start(configs)
+    this.#checkStop()
+    return logs
+  }
+
+  /** KIP-112: the controller moves the leaders away; a broker without any directory ends. */
+  #onDirectoryFailure(zk: KafkaZk, logs: LogManager, logDir: string): void {
+    if (logs.liveDirectories.length === 0) {
+      this.#host.halt(`Shutdown broker because all log dirs in ${this.config.logDirs.join(', ')} have failed`)
+      return
+    }
+    this.#log.warn(`Log directory ${logDir} has failed; telling the controller`)
+    zk.createLogDirEventNotification(this.#brokerId).catch((error: unknown) => {
+      this.#log.error(`Cannot tell the controller that log directory ${logDir} has failed: ${(error as Error).message}`)
+    })
+  }
+
+  async #bindSockets(): Promise<{ sockets: SocketServer; bound: readonly Endpoint[] }> {
+    const { values } = this.config
+    const sockets = new SocketServer({
+      net: this.#host.net,
+      clock: this.#host.clock,
+      log: this.#host.logger.child('', 'kafka.network.SocketServer'),
+      metrics: this.metrics,
+      listeners: this.config.listeners,
+      maxRequestBytes: values.number('socket.request.max.bytes'),
+      maxIdleMs: values.number('connections.max.idle.ms'),
+      maxConnectionsPerIp: this.config.maxConnectionsPerIp,
+      maxConnectionsPerIpOverrides: this.#host.connectionLimits,
+    })
+    this.#sockets = sockets
+    return { sockets, bound: await sockets.bind() }
+  }
+
+  #interBrokerEndpoint(brokerId: number): Endpoint | undefined {
+    return this.#metadataCache.endpoint(brokerId, this.config.interBrokerListenerName)
+  }
+
+  #startReplicas(zk: KafkaZk, logs: LogManager, topicConfigs: TopicConfigs): ReplicaManager {
+    const { clock, net, logger } = this.#host
+    const replicas = createReplicaManager({
+      config: replicationConfig(this.config, this.#brokerId),
+      clock,
+      logs,
+      isrStore: isrStoreOn(zk),
+      peers: createPeerRpc({
+        net,
+        clock,
+        versions: interBrokerVersions(this.config.interBrokerProtocolVersion),
+        endpoint: (broker) => this.#interBrokerEndpoint(broker),
+        socketTimeoutMs: this.config.values.number('replica.socket.timeout.ms'),
+        // Every decoded request can be encoded; the compiler cannot see that for an API that it does not know yet.
+      }) as unknown as PeerRpc,
+      logger: logger.child(`[ReplicaManager broker=${this.#brokerId}]`, 'kafka.server.ReplicaManager'),
+      topicConfig: (topic) => topicConfigs.get(topic),
+    })
+    this.#replicas = replicas
+    replicas.start()
+    return replicas
+  }
+
+  #startController(zk: KafkaZk, registration: BrokerRegistration): Controller {
+    const { clock, net, rng, logger } = this.#host
+    const channels = createControllerChannels({
+      net,
+      clock,
+      logger,
+      controllerId: this.#brokerId,
+      listenerName: this.config.interBrokerListenerName,
+      versions: interBrokerVersions(this.config.interBrokerProtocolVersion),
+      socketTimeoutMs: this.config.values.number('controller.socket.timeout.ms'),
+    })
+    this.#controlChannels = channels
+    const controller = createController({
+      config: controllerConfig(this.config, this.#brokerId),
+      zk,
+      rpc: channels,
+      clock,
+      rng,
+      log: controllerLog(logger),
+      registerBroker: () =>
+        registerBroker(zk, registration, clock, logger.child('', 'kafka.zk.KafkaZkClient'), () => this.#stopping !== undefined),
+    })
+    this.#controller = controller
+    controller
+      .start()
+      .catch((error: unknown) => this.#host.halt(`The controller module cannot start: ${(error as Error).message}`))
+    return controller
+  }
+
+  async #followConfigChanges(zk: KafkaZk, replicas: ReplicaManager, topicConfigs: TopicConfigs): Promise<void> {
+    const log = this.#host.logger.child('', 'kafka.server.DynamicConfigManager')
+    const listener = new ConfigChangeListener({
+      zk,
+      clock: this.#host.clock,
+      log,
+      apply: async ({ type, entity }) => {
+        if (type !== 'topics') return
+        const config = (await topicConfigs.read([entity])).get(entity)
+        if (config) replicas.updateTopicConfig(entity, config)
+        log.info(`Processing notification(s) to /config/changes: configuration of topic ${entity} is read again`)
+      },
+    })
+    this.#configChanges = listener
+    await listener.start()
+  }
+
+  #services(
+    zk: KafkaZk,
+    replicaManager: ReplicaManager,
+    controller: Controller,
+    topicConfigs: TopicConfigs,
+    producerIds: ProducerIds,
+  ): BrokerServices {
+    const { clock, rng, logger } = this.#host
+    return {
+      brokerId: this.#brokerId,
+      clusterId: this.#clusterId,
+      config: this.config,
+      clock,
+      rng,
+      log: logger.child(`[KafkaApi-${this.#brokerId}]`, 'kafka.server.KafkaApis'),
+      zk,
+      metadataCache: this.#metadataCache,
+      replicaManager,
+      controller,
+      topicConfigs,
+      producerIds,
+      topicPurgatory: this.#topicPurgatory,
+      fetchSessions: new FetchSessionCache({
+        slots: this.config.values.number('max.incremental.fetch.session.cache.slots'),
+        now: () => clock.now(),
+        rng,
+      }),
+    }
+  }
+
+  /** Directories that have to get the broker's id now: those without a file that are not offline. */
+  #unmarked(identity: StoredIdentity): string[] {
+    const live = new Set(this.#logs?.liveDirectories)
+    return identity.unmarked.filter((logDir) => live.has(logDir))
+  }
+
+  // ---- stop
+
+  /** Controlled shutdown if the broker serves, then everything in 1.1's order. Never rejects; may be called at any time. */
+  shutdown(): Promise<void> {
+    this.#stopping ??= this.#shutdown()
+    return this.#stopping
+  }
+
+  async #shutdown(): Promise<void> {
+    this.#log.info('shutting down')
+    const wasRunning = this.#state === 'running'
+    this.#state = 'stopping'
+    if (!wasRunning) await this.#abandonStart()
+    if (wasRunning && this.config.values.boolean('controlled.shutdown.enable'))
+      await this.#step('controlled shutdown', () => this.#moveLeadersAway())
+    await this.#step('config changes', () => this.#configChanges?.stop())
+    await this.#step('socket server', () => this.#sockets?.shutdown())
+    await this.#step('delayed topic requests', () => this.#topicPurgatory.shutdown())
+    await this.#step('replica manager', () => this.#replicas?.shutdown())
+    await this.#step('log manager', () => this.#logs?.shutdown())
+    await this.#step('controller', () => this.#controller?.stop())
+    await this.#step('controller channels', () => this.#controlChannels?.close())
+    await this.#step('ZooKeeper session', () => this.#zk?.session.close())
+    this.#loopDelay.stop()
+    this.#state = 'stopped'
+    this.#log.info('shut down completed')
+  }
+
+  /** A start that waits for ZooKeeper ends when the session is closed; any other one at its next step. */
+  async #abandonStart(): Promise<void> {
+    if (this.#sockets || !this.#zk || this.#logs) return
+    await this.#step('ZooKeeper session', () => this.#zk?.session.close())
+  }
+
+  /** One part that cannot stop must not keep the others from stopping. */
+  async #step(what: string, stop: () => unknown): Promise<void> {
+    try {
+      await stop()
+    } catch (error) {
+      this.#log.error(`Cannot stop the ${what}`, error)
+    }
+  }
+
+  async #moveLeadersAway(): Promise<void> {
+    const { values } = this.config
+    const zk = this.#zk!
+    await controlledShutdown({
+      net: this.#host.net,
+      clock: this.#host.clock,
+      logger: this.#log,
+      brokerId: this.#brokerId,
+      findController: async () => {
+        const id = await zk.getControllerId()
+        const broker = id === undefined ? undefined : await zk.getBroker(id)
+        const endpoint = broker?.endpoints.find(({ listenerName }) => listenerName === this.config.interBrokerListenerName)
+        return endpoint && { brokerId: id!, host: endpoint.host, port: endpoint.port }
+      },
+      versions: interBrokerVersions(this.config.interBrokerProtocolVersion),
+      maxRetries: values.number('controlled.shutdown.max.retries'),
+      retryBackoffMs: values.number('controlled.shutdown.retry.backoff.ms'),
+      socketTimeoutMs: values.number('controller.socket.timeout.ms'),
+      requestTimeoutMs: values.number('request.timeout.ms'),
+    })
+  }
+}
+
+/** Errors that are no bug: their text says everything. */
+function isOperatingError(error: unknown): error is Error {
+  return (
+    error instanceof Error &&
+    !(error instanceof AssertionError) &&
+    !(error instanceof TypeError) &&
+    !(error instanceof RangeError)
+  )
+}

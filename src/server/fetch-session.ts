@@ -1,0 +1,270 @@
+import { partitionKey } from '../base/ids.ts'
+import type { Rng } from '../ports/rng.ts'
+import { ErrorCode } from '../protocol/errors.ts'
+
+/** What a session needs to know of a partition in a request. */
+export interface RequestedPartition {
+  readonly topic: string
+  readonly partition: number
+  readonly fetchOffset: number
+  /** -1 from consumers. */
+  readonly logStartOffset: number
+  readonly maxBytes: number
+}
+
+/** What a session needs to know of a partition in an answer. */
+export interface AnsweredPartition {
+  readonly topic: string
+  readonly partition: number
+  readonly error: number
+  readonly highWatermark: number
+  readonly logStartOffset: number
+  readonly records: { readonly size: number } | undefined
+}
+
+/** A Fetch request seen through its session: which partitions to read, and what of the results to send. */
+export interface FetchContext {
+  /** FETCH_SESSION_ID_NOT_FOUND or INVALID_FETCH_SESSION_EPOCH: answer this with session id 0 and nothing else. */
+  readonly error: number
+  /** To read, in this order. */
+  readonly partitions: readonly RequestedPartition[]
+  /** Called once with the results; creates or advances the session and picks what is sent. */
+  finish<R extends AnsweredPartition>(results: readonly R[]): { error: number; sessionId: number; included: readonly R[] }
+}
+
+export const FINAL_EPOCH = -1
+const INITIAL_EPOCH = 0
+const MAX_INT = 2147483647
+/** A session not older than this is only evicted by a follower, and only when it is a consumer's. */
+export const SESSION_EVICTION_MS = 120_000
+
+function nextEpoch(epoch: number): number {
+  if (epoch < 0) return FINAL_EPOCH
+  return epoch === MAX_INT ? 1 : epoch + 1
+}
+
+/** A partition of a session, as last requested and as last answered. */
+interface CachedPartition {
+  readonly key: string
+  readonly topic: string
+  readonly partition: number
+  fetchOffset: number
+  logStartOffset: number
+  maxBytes: number
+  sentHighWatermark: number
+  sentLogStartOffset: number
+}
+
+interface Session {
+  readonly id: number
+  /** A follower's. */
+  readonly privileged: boolean
+  readonly createdMs: number
+  /** Insertion order is the order of reading. */
+  readonly partitions: Map<string, CachedPartition>
+  epoch: number
+  /** Size when the age classes were computed. 1.1 recomputes them only when the number of partitions changes. */
+  cachedSize: number
+  evictableByFollowers: boolean
+  evictableByAll: boolean
+}
+
+function cached(requested: RequestedPartition, key: string): CachedPartition {
+  return { key, ...requested, sentHighWatermark: -1, sentLogStartOffset: -1 }
+}
+
+/** Must the result be sent, given what was sent before? Remembers what is sent. An error makes the partition new again. */
+function noteAnswer(partition: CachedPartition, result: AnsweredPartition): boolean {
+  let mustSend = result.error !== ErrorCode.NONE || (result.records !== undefined && result.records.size > 0)
+  if (partition.sentHighWatermark !== result.highWatermark || partition.sentLogStartOffset !== result.logStartOffset)
+    mustSend = true
+  partition.sentHighWatermark = result.error === ErrorCode.NONE ? result.highWatermark : -1
+  partition.sentLogStartOffset = result.logStartOffset
+  return mustSend
+}
+
+/** The last of several entries for one partition wins, at the place of the first. */
+function withoutDuplicates(requested: readonly RequestedPartition[]): readonly RequestedPartition[] {
+  if (requested.length < 2) return requested
+  const byKey = new Map<string, RequestedPartition>()
+  for (const one of requested) byKey.set(partitionKey(one.topic, one.partition), one)
+  return byKey.size === requested.length ? requested : [...byKey.values()]
+}
+
+/**
+ * Incremental fetch sessions (KIP-227) with 1.1.1's rules of eviction: the age of a session counts from its creation, use does not make it
+ * younger. Linear scans happen only when the cache is full and a newcomer wants a place.
+ */
+export class FetchSessionCache {
+  readonly #sessions = new Map<number, Session>()
+  readonly #slots: number
+  readonly #evictionMs: number
+  readonly #now: () => number
+  readonly #rng: Rng
+
+  constructor(options: { slots: number; now: () => number; rng: Rng; evictionMs?: number }) {
+    this.#slots = options.slots
+    this.#now = options.now
+    this.#rng = options.rng
+    this.#evictionMs = options.evictionMs ?? SESSION_EVICTION_MS
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  /** Partitions in all sessions. */
+  get partitionCount(): number {
+    let count = 0
+    for (const session of this.#sessions.values()) count += session.partitions.size
+    return count
+  }
+
+  /** `epoch` and `sessionId` as the request says; requests before v7 have -1 and 0. */
+  context(
+    sessionId: number,
+    epoch: number,
+    requested: readonly RequestedPartition[],
+    forgotten: readonly { readonly topic: string; readonly partition: number }[],
+    isFollower: boolean,
+  ): FetchContext {
+    if (epoch === FINAL_EPOCH || epoch === INITIAL_EPOCH) {
+      if (sessionId !== 0) this.#sessions.delete(sessionId)
+      const partitions = withoutDuplicates(requested)
+      return epoch === FINAL_EPOCH ? sessionless(partitions) : this.#full(partitions, isFollower)
+    }
+    const session = this.#sessions.get(sessionId)
+    if (!session) return refused(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+    if (session.epoch !== epoch) return refused(ErrorCode.INVALID_FETCH_SESSION_EPOCH)
+    return this.#incremental(session, requested, forgotten)
+  }
+
+  #full(partitions: readonly RequestedPartition[], isFollower: boolean): FetchContext {
+    return {
+      error: ErrorCode.NONE,
+      partitions,
+      finish: (results) => {
+        const session = this.#create(isFollower, partitions.length)
+        if (session) fill(session, partitions, results)
+        return { error: ErrorCode.NONE, sessionId: session?.id ?? 0, included: results }
+      },
+    }
+  }
+
+  #incremental(
+    session: Session,
+    requested: readonly RequestedPartition[],
+    forgotten: readonly { readonly topic: string; readonly partition: number }[],
+  ): FetchContext {
+    for (const one of requested) {
+      const key = partitionKey(one.topic, one.partition)
+      const known = session.partitions.get(key)
+      if (known)
+        Object.assign(known, { fetchOffset: one.fetchOffset, logStartOffset: one.logStartOffset, maxBytes: one.maxBytes })
+      else session.partitions.set(key, cached(one, key))
+    }
+    for (const { topic, partition } of forgotten) session.partitions.delete(partitionKey(topic, partition))
+    if (session.partitions.size === 0) {
+      this.#sessions.delete(session.id)
+      return sessionless(withoutDuplicates(requested))
+    }
+    if (session.partitions.size !== session.cachedSize) this.#classify(session)
+    const expected = nextEpoch(session.epoch)
+    session.epoch = expected
+    return {
+      error: ErrorCode.NONE,
+      partitions: [...session.partitions.values()],
+      finish: (results) =>
+        session.epoch === expected
+          ? { error: ErrorCode.NONE, sessionId: session.id, included: pickChanged(session, results) }
+          : { error: ErrorCode.INVALID_FETCH_SESSION_EPOCH, sessionId: session.id, included: [] },
+    }
+  }
+
+  #classify(session: Session): void {
+    const old = this.#now() - session.createdMs > this.#evictionMs
+    session.cachedSize = session.partitions.size
+    session.evictableByFollowers = !session.privileged || old
+    session.evictableByAll = old
+  }
+
+  #create(privileged: boolean, size: number): Session | undefined {
+    if (this.#sessions.size >= this.#slots && !this.#evictFor(privileged, size)) return undefined
+    let id = this.#rng.int(1, MAX_INT)
+    while (this.#sessions.has(id)) id = this.#rng.int(1, MAX_INT)
+    const session: Session = {
+      id,
+      privileged,
+      createdMs: this.#now(),
+      partitions: new Map(),
+      epoch: nextEpoch(INITIAL_EPOCH),
+      cachedSize: size,
+      evictableByFollowers: !privileged,
+      evictableByAll: false,
+    }
+    this.#sessions.set(id, session)
+    return session
+  }
+
+  /** Makes a place for a newcomer; false when nothing may go. */
+  #evictFor(privileged: boolean, size: number): boolean {
+    if (this.#slots === 0) return false
+    let oldest: Session | undefined
+    let least: Session | undefined
+    for (const session of this.#sessions.values()) {
+      if (!oldest || isOlder(session, oldest)) oldest = session
+      const evictable = privileged ? session.evictableByFollowers : session.evictableByAll
+      if (evictable && (!least || compareEvictable(session, least) < 0)) least = session
+    }
+    if (oldest && this.#now() - oldest.createdMs > this.#evictionMs) return this.#sessions.delete(oldest.id)
+    if (!least || compareEvictable(least, { privileged, cachedSize: size, id: 0 }) > 0) return false
+    return this.#sessions.delete(least.id)
+  }
+}
+
+function isOlder(a: Session, b: Session): boolean {
+  return a.createdMs < b.createdMs || (a.createdMs === b.createdMs && a.id < b.id)
+}
+
+type EvictionKey = Pick<Session, 'privileged' | 'cachedSize' | 'id'>
+
+function compareEvictable(a: EvictionKey, b: EvictionKey): number {
+  return Number(a.privileged) - Number(b.privileged) || a.cachedSize - b.cachedSize || a.id - b.id
+}
+
+function sessionless(partitions: readonly RequestedPartition[]): FetchContext {
+  return {
+    error: ErrorCode.NONE,
+    partitions,
+    finish: (results) => ({ error: ErrorCode.NONE, sessionId: 0, included: results }),
+  }
+}
+
+function refused(error: number): FetchContext {
+  return { error, partitions: [], finish: () => ({ error, sessionId: 0, included: [] }) }
+}
+
+function fill(session: Session, partitions: readonly RequestedPartition[], results: readonly AnsweredPartition[]): void {
+  for (const one of partitions) {
+    const key = partitionKey(one.topic, one.partition)
+    session.partitions.set(key, cached(one, key))
+  }
+  for (const result of results) {
+    const partition = session.partitions.get(partitionKey(result.topic, result.partition))
+    if (partition) noteAnswer(partition, result)
+  }
+}
+
+/** What changed since the last answer; those partitions move to the end of the session's order. */
+function pickChanged<R extends AnsweredPartition>(session: Session, results: readonly R[]): R[] {
+  const included: R[] = []
+  for (const result of results) {
+    const key = partitionKey(result.topic, result.partition)
+    const partition = session.partitions.get(key)
+    if (!partition || !noteAnswer(partition, result)) continue
+    session.partitions.delete(key)
+    session.partitions.set(key, partition)
+    included.push(result)
+  }
+  return included
+}

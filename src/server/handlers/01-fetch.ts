@@ -1,0 +1,198 @@
+import { ErrorCode } from '../../protocol/errors.ts'
+import type { RequestOf } from '../../protocol/apis/index.ts'
+import type { RecordsInput } from '../../base/bytes.ts'
+import type { AbortedTransaction, RecordsSlice } from '../../log/types.ts'
+import type { FetchPartition, FetchPartitionResult } from '../../replication/types.ts'
+import type { FetchContext, RequestedPartition } from '../fetch-session.ts'
+import { convertForFetch, magicForFetch } from '../down-conversion.ts'
+import { uniquePartitions } from '../unique-partitions.ts'
+import { LATER } from '../request-types.ts'
+import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
+
+type Request = RequestOf<'Fetch'>
+type Response = ResponseInput<'Fetch'>
+type PartitionResponse = Response['responses'][number]['partitionResponses'][number]
+type Context = RequestContext<'Fetch'>
+
+const READ_COMMITTED = 1
+
+function check({ isolationLevel }: Request): string | undefined {
+  return isolationLevel === 0 || isolationLevel === READ_COMMITTED ? undefined : `Unknown isolation level ${isolationLevel}`
+}
+
+function requestedPartitions(request: Request): RequestedPartition[] {
+  const list: RequestedPartition[] = []
+  for (const { topic, partitions } of request.topics) {
+    for (const { partition, fetchOffset, logStartOffset, maxBytes } of partitions) {
+      list.push({ topic, partition, fetchOffset, logStartOffset, maxBytes })
+    }
+  }
+  return list
+}
+
+function forgottenPartitions(request: Request): { topic: string; partition: number }[] {
+  return request.forgettenTopicsData.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
+}
+
+function errorResult(topic: string, partition: number, error: number): FetchPartitionResult {
+  return {
+    topic,
+    partition,
+    error,
+    highWatermark: -1,
+    lastStableOffset: -1,
+    logStartOffset: -1,
+    records: undefined,
+    abortedTransactions: undefined,
+  }
+}
+
+/** A partition's data as it goes out: as stored, loaded from a cold disk, or converted to an older format. */
+interface Outgoing {
+  readonly result: FetchPartitionResult
+  records: RecordsInput
+  isConverted: boolean
+}
+
+function toPartitionResponse(
+  { result, records, isConverted }: Outgoing,
+  request: Request,
+  apiVersion: number,
+): PartitionResponse {
+  const isCommitted = request.isolationLevel === READ_COMMITTED
+  const error =
+    result.error === ErrorCode.KAFKA_STORAGE_ERROR && apiVersion <= 5 ? ErrorCode.NOT_LEADER_FOR_PARTITION : result.error
+  const aborted: readonly AbortedTransaction[] | null =
+    isCommitted && error === ErrorCode.NONE ? (result.abortedTransactions ?? []) : null
+  return {
+    partitionHeader: {
+      partition: result.partition,
+      errorCode: error,
+      highWatermark: result.highWatermark,
+      lastStableOffset: isCommitted && !isConverted ? result.lastStableOffset : -1,
+      logStartOffset: result.logStartOffset,
+      abortedTransactions: aborted,
+    },
+    recordSet: records,
+  }
+}
+
+/** Neighbouring partitions of one topic share an entry; the order is that of the results. */
+function fetchResponse(
+  error: number,
+  sessionId: number,
+  outgoing: readonly Outgoing[],
+  request: Request,
+  apiVersion: number,
+): Response {
+  const responses: { topic: string; partitionResponses: PartitionResponse[] }[] = []
+  for (const one of outgoing) {
+    const last = responses[responses.length - 1]
+    const partitionResponse = toPartitionResponse(one, request, apiVersion)
+    if (last?.topic === one.result.topic) last.partitionResponses.push(partitionResponse)
+    else responses.push({ topic: one.result.topic, partitionResponses: [partitionResponse] })
+  }
+  return { throttleTimeMs: 0, errorCode: error, sessionId, responses }
+}
+
+/** Answers in the turn of `finish` unless something lies on a cold disk: record slices live no longer. */
+function send(
+  broker: BrokerServices,
+  ctx: Context,
+  request: Request,
+  context: FetchContext,
+  results: readonly FetchPartitionResult[],
+): void {
+  const { error, sessionId, included } = context.finish(results)
+  const outgoing = included.map((result): Outgoing => ({ result, records: result.records ?? null, isConverted: false }))
+  const finish = (): void => {
+    try {
+      if (ctx.apiVersion <= 3) for (const one of outgoing) convert(broker, one, context, ctx.apiVersion)
+    } catch (problem) {
+      broker.log.error('Error when converting records for a Fetch request', problem)
+      ctx.respond(fail(request, ErrorCode.UNKNOWN_SERVER_ERROR, ctx.apiVersion))
+      return
+    }
+    ctx.respond(fetchResponse(error, sessionId, outgoing, request, ctx.apiVersion))
+  }
+  if (!outgoing.some(({ result }) => result.records?.cold)) {
+    finish()
+    return
+  }
+  Promise.all(outgoing.map(keep)).then(finish, (problem: unknown) => {
+    broker.log.error('Error when reading records for a Fetch request', problem)
+    ctx.respond(fail(request, ErrorCode.UNKNOWN_SERVER_ERROR, ctx.apiVersion))
+  })
+}
+
+/** Makes the records outlive this turn: cold data is read off the loop, the rest copied. */
+async function keep(one: Outgoing): Promise<void> {
+  const slice = one.result.records
+  if (!slice) return
+  one.records = copyOf(slice.cold ? await slice.load() : slice)
+}
+
+function copyOf(slice: RecordsSlice): Buffer {
+  const bytes = Buffer.allocUnsafe(slice.size)
+  slice.copyTo(bytes, 0)
+  return bytes
+}
+
+/** Only where the topic's format is newer than the reader knows. */
+function convert(broker: BrokerServices, one: Outgoing, context: FetchContext, apiVersion: number): void {
+  const { topic, partition } = one.result
+  const toMagic = magicForFetch(apiVersion)
+  const stored = broker.replicaManager.partition(topic, partition)?.log?.config.messageFormatMagic ?? 0
+  if (one.records === null || stored <= toMagic) return
+  const asked = context.partitions.find((wanted) => wanted.partition === partition && wanted.topic === topic)
+  const converted = convertForFetch(one.records, toMagic, asked?.fetchOffset ?? 0)
+  if (!converted) return
+  one.records = converted
+  one.isConverted = true
+}
+
+function handle(broker: BrokerServices, ctx: Context, request: Request): HandlerResult<'Fetch'> {
+  const { sessionId, epoch, replicaId } = request
+  const context = broker.fetchSessions.context(
+    sessionId,
+    epoch,
+    requestedPartitions(request),
+    request.forgettenTopicsData.length === 0 ? [] : forgottenPartitions(request),
+    replicaId >= 0,
+  )
+  if (context.error !== ErrorCode.NONE) return { errorCode: context.error, sessionId: 0, responses: [] }
+  const readable: FetchPartition[] = []
+  const refused: FetchPartitionResult[] = []
+  for (const one of context.partitions) {
+    if (broker.metadataCache.hasTopic(one.topic)) readable.push(one)
+    else refused.push(errorResult(one.topic, one.partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
+  }
+  if (readable.length === 0) {
+    send(broker, ctx, request, context, refused)
+    return LATER
+  }
+  const waiting = broker.replicaManager.fetch(
+    {
+      replicaId,
+      maxWaitMs: request.maxWaitTime,
+      minBytes: request.minBytes,
+      maxBytes: request.maxBytes,
+      minOneMessage: ctx.apiVersion >= 3,
+      isolation: request.isolationLevel === READ_COMMITTED ? 'readCommitted' : 'readUncommitted',
+      partitions: readable,
+    },
+    (results) => send(broker, ctx, request, context, refused.length === 0 ? results : [...results, ...refused]),
+  )
+  if (waiting) ctx.onAbort(() => waiting.cancel())
+  return LATER
+}
+
+function fail(request: Request, error: number, apiVersion: number): Response {
+  const outgoing = uniquePartitions(requestedPartitions(request)).map(
+    ({ topic, partition }): Outgoing => ({ result: errorResult(topic, partition, error), records: null, isConverted: false }),
+  )
+  return fetchResponse(error, request.sessionId, outgoing, request, apiVersion)
+}
+
+/** Fetch: record batches for consumers and followers, with incremental sessions (KIP-227). */
+export const fetch: HandlerEntry<'Fetch'> = { handle, check, fail }

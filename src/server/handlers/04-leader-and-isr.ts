@@ -1,0 +1,31 @@
+import type { RequestOf } from '../../protocol/apis/index.ts'
+import { ZkError } from '../../../zk/store/types.ts'
+import { uniquePartitions } from '../unique-partitions.ts'
+import type { BrokerServices, HandlerEntry } from '../request-types.ts'
+
+/** A log is opened with its topic's configuration: read what is not known yet, and what may be a new topic of an old name. */
+async function readMissingConfigs(broker: BrokerServices, request: RequestOf<'LeaderAndIsr'>): Promise<void> {
+  const topics = new Set<string>()
+  for (const { topic, isNew } of request.partitionStates) {
+    if (isNew || !broker.topicConfigs.has(topic)) topics.add(topic)
+  }
+  if (topics.size === 0) return
+  try {
+    await broker.topicConfigs.read([...topics])
+  } catch (error) {
+    if (!(error instanceof ZkError)) throw error
+    broker.log.warn(`Cannot read the configuration of ${topics.size} topics, using what is known: ${error.message}`)
+  }
+}
+
+/** LeaderAndIsr: the controller makes this broker leader or follower of partitions. */
+export const leaderAndIsr: HandlerEntry<'LeaderAndIsr'> = {
+  async handle(broker, _ctx, request) {
+    await readMissingConfigs(broker, request)
+    return broker.replicaManager.becomeLeaderOrFollower(request)
+  },
+  fail: (request, errorCode) => ({
+    errorCode,
+    partitions: uniquePartitions(request.partitionStates).map(({ topic, partition }) => ({ topic, partition, errorCode })),
+  }),
+}

@@ -1,0 +1,11 @@
+import { uniquePartitions } from '../unique-partitions.ts'
+import type { HandlerEntry } from '../request-types.ts'
+
+/** StopReplica: the controller takes partitions off this broker. */
+export const stopReplica: HandlerEntry<'StopReplica'> = {
+  handle: (broker, _ctx, request) => broker.replicaManager.stopReplicas(request),
+  fail: (request, errorCode) => ({
+    errorCode,
+    partitions: uniquePartitions(request.partitions).map(({ topic, partition }) => ({ topic, partition, errorCode })),
+  }),
+}

@@ -1,0 +1,22 @@
+import { ErrorCode } from '../../protocol/errors.ts'
+import type { HandlerEntry } from '../request-types.ts'
+
+/** UpdateMetadata: the controller tells leaders and live brokers; the cache wakes whoever waits for a topic. */
+export const updateMetadata: HandlerEntry<'UpdateMetadata'> = {
+  check(request, apiVersion) {
+    if (apiVersion !== 1 && apiVersion !== 2) return undefined
+    const ids = request.liveBrokers.flatMap((broker) => broker.endPoints.map((endPoint) => endPoint.securityProtocolType))
+    const unknown = ids.find((id) => id < 0 || id > 3)
+    return unknown === undefined ? undefined : `unknown security protocol ${unknown}`
+  },
+  handle(broker, ctx, request) {
+    if (!broker.replicaManager.acceptControllerEpoch(request.controllerEpoch)) {
+      return { errorCode: ErrorCode.STALE_CONTROLLER_EPOCH }
+    }
+    for (const { topic } of broker.metadataCache.update(request, ctx.apiVersion)) {
+      if (!broker.metadataCache.hasTopic(topic)) broker.topicConfigs.forget(topic)
+    }
+    return { errorCode: ErrorCode.NONE }
+  },
+  fail: (_request, errorCode) => ({ errorCode }),
+}

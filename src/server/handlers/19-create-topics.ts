@@ -1,0 +1,127 @@
+import { createTopic, createTopicWithAssignment } from '../../controller/topic-admin.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
+import type { RequestOf } from '../../protocol/apis/index.ts'
+import { toApiError } from '../admin-errors.ts'
+import type { ApiError } from '../admin-errors.ts'
+import type { MetadataCache } from '../metadata-cache.ts'
+import { LATER } from '../request-types.ts'
+import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
+
+type Request = RequestOf<'CreateTopics'>
+type Wanted = Request['createTopicRequests'][number]
+type Response = ResponseInput<'CreateTopics'>
+
+const SUCCESS: ApiError = { code: ErrorCode.NONE, message: null }
+const TIMED_OUT: ApiError = { code: ErrorCode.REQUEST_TIMED_OUT, message: null }
+
+interface Outcome {
+  readonly topic: string
+  readonly error: ApiError
+  /** Partitions that must get a leader. */
+  readonly partitions: readonly number[]
+}
+
+function answer(outcomes: readonly Outcome[]): Response {
+  return {
+    topicErrors: outcomes.map(({ topic, error }) => ({ topic, errorCode: error.code, errorMessage: error.message })),
+  }
+}
+
+/** Later entries of one config win. A null value is refused without a message, as in 1.1. */
+function configOf(wanted: Wanted): Record<string, string> | undefined {
+  const config: Record<string, string> = {}
+  for (const { configName, configValue } of wanted.configEntries) {
+    if (configValue === null) return undefined
+    config[configName] = configValue
+  }
+  return config
+}
+
+async function createOne(broker: BrokerServices, wanted: Wanted, validateOnly: boolean): Promise<Outcome> {
+  const { topic, numPartitions, replicationFactor, replicaAssignment } = wanted
+  const refused = (code: number, message: string | null): Outcome => ({ topic, error: { code, message }, partitions: [] })
+  const config = configOf(wanted)
+  if (!config) return refused(ErrorCode.UNKNOWN_SERVER_ERROR, null)
+  const hasCounts = numPartitions !== -1 || replicationFactor !== -1
+  if (hasCounts && replicaAssignment.length > 0) {
+    return refused(
+      ErrorCode.INVALID_REQUEST,
+      'Both numPartitions or replicationFactor and replicasAssignments were set. Both cannot be used at the same time.',
+    )
+  }
+  try {
+    if (replicaAssignment.length > 0) {
+      const assignment = new Map(replicaAssignment.map(({ partition, replicas }) => [partition, replicas]))
+      await createTopicWithAssignment(broker.zk, { topic, assignment, config, validateOnly })
+      return { topic, error: SUCCESS, partitions: [...assignment.keys()] }
+    }
+    await createTopic(broker.zk, {
+      topic,
+      partitions: numPartitions,
+      replicationFactor,
+      config,
+      rackAware: 'safe',
+      rng: broker.rng,
+      validateOnly,
+    })
+    return { topic, error: SUCCESS, partitions: Array.from({ length: numPartitions }, (_, partition) => partition) }
+  } catch (thrown) {
+    const error = toApiError(thrown)
+    if (!error.isExpected) broker.log.error(`Error processing create topic request for ${topic}`, thrown)
+    else broker.log.info(`Topic creation of ${topic} refused: ${(thrown as Error).message}`)
+    return { topic, error, partitions: [] }
+  }
+}
+
+function duplicateTopics(request: Request): Set<string> {
+  const seen = new Set<string>()
+  const twice = new Set<string>()
+  for (const { topic } of request.createTopicRequests) {
+    if (seen.has(topic)) twice.add(topic)
+    seen.add(topic)
+  }
+  return twice
+}
+
+function hasLeaders(cache: MetadataCache, { topic, partitions }: Outcome): boolean {
+  return partitions.every((partition) => (cache.partition(topic, partition)?.leader ?? -1) >= 0)
+}
+
+async function handle(
+  broker: BrokerServices,
+  ctx: RequestContext<'CreateTopics'>,
+  request: Request,
+): Promise<HandlerResult<'CreateTopics'>> {
+  const { timeout, validateOnly } = request
+  if (!broker.controller.isActive) return fail(request, ErrorCode.NOT_CONTROLLER)
+  const twice = duplicateTopics(request)
+  const message = `Create topics request from client \`${ctx.clientId}\` contains multiple entries for the following topics: ${[...twice].join(',')}`
+  const outcomes: Outcome[] = [...twice].map((topic) => ({
+    topic,
+    error: { code: ErrorCode.INVALID_REQUEST, message },
+    partitions: [],
+  }))
+  for (const wanted of request.createTopicRequests) {
+    if (!twice.has(wanted.topic)) outcomes.push(await createOne(broker, wanted, validateOnly))
+  }
+  const isCreated = ({ error }: Outcome): boolean => error.code === ErrorCode.NONE
+  if (validateOnly || !outcomes.some(isCreated)) return answer(outcomes)
+  const settle = (isReady: (outcome: Outcome) => boolean): Response =>
+    answer(outcomes.map((outcome) => (isCreated(outcome) && !isReady(outcome) ? { ...outcome, error: TIMED_OUT } : outcome)))
+  if (timeout <= 0) return settle(() => false)
+  const cache = broker.metadataCache
+  broker.topicPurgatory.wait(
+    timeout,
+    () => outcomes.every((outcome) => !isCreated(outcome) || hasLeaders(cache, outcome)),
+    () => ctx.respond(settle((outcome) => hasLeaders(cache, outcome))),
+  )
+  return LATER
+}
+
+function fail(request: Request, code: number): Response {
+  const topics = new Set(request.createTopicRequests.map(({ topic }) => topic))
+  return answer([...topics].map((topic) => ({ topic, error: { code, message: null }, partitions: [] })))
+}
+
+/** CreateTopics: the controller writes the topic's znodes and waits until every partition has a leader. */
+export const createTopics: HandlerEntry<'CreateTopics'> = { handle, fail }

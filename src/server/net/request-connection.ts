@@ -1,0 +1,367 @@
+import { AssertionError } from '../../base/assert.ts'
+import { ByteReader, type ByteWriter, DecodeError } from '../../base/bytes.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { CloseReason, Connection, FrameReceiver } from '../../ports/net.ts'
+import { ApiKey } from '../../protocol/apis/index.ts'
+import type { ApiName } from '../../protocol/apis/index.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
+import { EncodedResponse, LATER } from '../request-types.ts'
+import type { BrokerServices, RequestContext, ServedApi } from '../request-types.ts'
+import type { RequestMetrics } from './request-metrics.ts'
+import type { WriterPool } from './writer-pool.ts'
+
+/** What all connections of a socket server share. */
+export interface ConnectionHost {
+  readonly services: BrokerServices
+  /** By API key; undefined: not served, treated as unknown. */
+  readonly served: readonly (ServedApi | undefined)[]
+  readonly log: Logger
+  readonly writers: WriterPool
+  readonly metrics: RequestMetrics
+  readonly maxRequestBytes: number
+  /** Reads requests only when true (between start and shutdown). */
+  readonly processing: boolean
+  now(): number
+  /** The connection has bytes to write or reading to resume: `flush` is called at the end of the read callback or of the turn. */
+  scheduleFlush(connection: RequestConnection): void
+  /** A read callback begins: until `flushNow`, appends do not wake waiting fetches one by one. */
+  beginTurn(): void
+  flushNow(): void
+  closed(connection: RequestConnection): void
+}
+
+/** Most produce requests of one connection that wait for their followers; then reading pauses. */
+const MAX_PIPELINED = 500
+
+const EXCLUSIVE = 1
+const PIPELINE_FULL = 2
+const OUTPUT_FULL = 4
+
+type AnyResponse = object
+
+/** One request of a connection, in the order of arrival. */
+class Slot implements RequestContext<ApiName> {
+  readonly connection: RequestConnection
+  readonly served: ServedApi | undefined
+  readonly apiVersion: number
+  readonly correlationId: number
+  readonly clientId: string
+  response: AnyResponse | undefined
+  isDone = false
+  abortListener: (() => void) | undefined
+
+  constructor(
+    connection: RequestConnection,
+    served: ServedApi | undefined,
+    apiVersion: number,
+    correlationId: number,
+    clientId: string,
+  ) {
+    this.connection = connection
+    this.served = served
+    this.apiVersion = apiVersion
+    this.correlationId = correlationId
+    this.clientId = clientId
+  }
+
+  get clientAddress(): string {
+    return this.connection.remoteAddress
+  }
+
+  get listenerName(): string {
+    return this.connection.listenerName
+  }
+
+  respond(response: AnyResponse): void {
+    this.connection.complete(this, response)
+  }
+
+  respondNothing(): void {
+    this.connection.complete(this, undefined)
+  }
+
+  close(reason: string): void {
+    this.connection.refuse(reason)
+  }
+
+  onAbort(listener: () => void): void {
+    this.abortListener = listener
+  }
+}
+
+/**
+ * One accepted connection: cuts requests out of frames, runs their handlers, writes the answers in the order of the requests.
+ *
+ * Produce requests are pipelined: the next one starts while an earlier one waits for its followers. Any other request has the
+ * connection for itself, as in 1.1: it starts when everything before it is answered, and nothing is read until it is answered itself.
+ */
+export class RequestConnection implements FrameReceiver {
+  readonly id: string
+  readonly listenerName: string
+  lastActiveMs: number
+  /** Kept by the host: whether `flush` is due. */
+  isFlushScheduled = false
+  readonly #host: ConnectionHost
+  readonly #socket: Connection
+  readonly #reader = new ByteReader(Buffer.alloc(0))
+  readonly #slots: Slot[] = []
+  /** A request that came while produce requests before it were unanswered. */
+  #deferred: Buffer | undefined
+  #writer: ByteWriter | undefined
+  #pauseReasons = 0
+  #isPaused = false
+  #isClosed = false
+
+  constructor(host: ConnectionHost, socket: Connection, listenerName: string, index: number) {
+    this.#host = host
+    this.#socket = socket
+    this.listenerName = listenerName
+    this.id = `${socket.localAddress}:${socket.localPort}-${socket.remoteAddress}:${socket.remotePort}-${index}`
+    this.lastActiveMs = host.now()
+  }
+
+  get remoteAddress(): string {
+    return this.#socket.remoteAddress
+  }
+
+  /** Requests that are being handled. */
+  get inProgress(): number {
+    return this.#slots.length
+  }
+
+  // ---- what the port tells
+
+  maxFrameBytes(): number {
+    return this.#host.maxRequestBytes
+  }
+
+  onBadFrame(length: number): void {
+    this.#host.log.warn(
+      `[SocketServer] ${this.id}: invalid receive (size = ${length}${length < 0 ? '' : ` larger than ${this.#host.maxRequestBytes}`}), closing connection`,
+    )
+  }
+
+  onFrame(buffer: Buffer, start: number, end: number): void {
+    if (this.#isClosed) return
+    this.#host.beginTurn()
+    this.#dispatch(buffer, start, end)
+  }
+
+  onReadEnd(): void {
+    this.lastActiveMs = this.#host.now()
+    this.#host.flushNow()
+  }
+
+  onDrain(): void {
+    this.#unpause(OUTPUT_FULL)
+    this.#host.scheduleFlush(this)
+  }
+
+  onClose(_reason: CloseReason, error?: Error): void {
+    if (error) this.#host.log.debug(`[SocketServer] connection ${this.id} ended: ${error.message}`)
+    this.#isClosed = true
+    this.#deferred = undefined
+    const slots = this.#slots.splice(0)
+    if (this.#writer) this.#host.writers.release(this.#writer)
+    this.#writer = undefined
+    this.#host.closed(this)
+    for (const slot of slots) slot.abortListener?.()
+  }
+
+  // ---- requests
+
+  /** Reads the header, then either starts the request or keeps its bytes for later. */
+  #dispatch(buffer: Buffer, start: number, end: number): void {
+    const reader = this.#reader.reset(buffer, start, end)
+    let slot: Slot | string
+    try {
+      slot = this.#readHeader(reader)
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      this.refuse(`cannot parse the request header: ${error.message}`)
+      return
+    }
+    if (typeof slot === 'string') {
+      this.refuse(slot)
+      return
+    }
+    const pipelined = slot.served?.api.key === ApiKey.Produce
+    if (!pipelined && this.#slots.length > 0) {
+      this.#deferred = Buffer.from(buffer.subarray(start, end))
+      this.#pause(EXCLUSIVE)
+      return
+    }
+    this.#start(slot, reader, pipelined)
+  }
+
+  #readHeader(reader: ByteReader): Slot | string {
+    const apiKey = reader.int16()
+    const served = this.#host.served[apiKey]
+    if (!served) return `unknown API key ${apiKey}`
+    const apiVersion = reader.int16()
+    const isSupported = served.api.supports(apiVersion)
+    if (!isSupported && apiKey !== ApiKey.ApiVersions) return `${served.api.name} has no version ${apiVersion}`
+    const correlationId = reader.int32()
+    const clientId = apiKey === ApiKey.ControlledShutdown && apiVersion === 0 ? '' : (reader.nullableString() ?? '')
+    return new Slot(this, isSupported ? served : undefined, apiVersion, correlationId, clientId)
+  }
+
+  #start(slot: Slot, reader: ByteReader, pipelined: boolean): void {
+    this.#slots.push(slot)
+    // ApiVersions of a version that we do not have: layout of v0, the error, an empty list.
+    if (!slot.served) {
+      this.complete(slot, new EncodedResponse(UNSUPPORTED_API_VERSIONS))
+      return
+    }
+    const { api, entry } = slot.served
+    let request: object
+    try {
+      request = api.decodeRequest(reader, slot.apiVersion) as object
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      this.refuse(`cannot parse ${api.name} v${slot.apiVersion} from client ${slot.clientId}: ${error.message}`)
+      return
+    }
+    const refusal = entry.check?.(request, slot.apiVersion)
+    if (refusal !== undefined) {
+      this.refuse(`${api.name} v${slot.apiVersion} from client ${slot.clientId}: ${refusal}`)
+      return
+    }
+    this.#host.metrics.requests[api.key]!.add(1)
+    this.#handle(slot, request)
+    if (this.#isClosed || slot.isDone) return
+    if (!pipelined) this.#pause(EXCLUSIVE)
+    else if (this.#slots.length >= MAX_PIPELINED) this.#pause(PIPELINE_FULL)
+  }
+
+  #handle(slot: Slot, request: object): void {
+    const { entry } = slot.served!
+    try {
+      const result = entry.handle(this.#host.services, slot, request)
+      if (result === LATER) return
+      if (result instanceof Promise) {
+        result.then(
+          (response) => {
+            if (response !== LATER) this.complete(slot, response as object)
+          },
+          (error: unknown) => this.#failed(slot, request, error),
+        )
+        return
+      }
+      this.complete(slot, result as object)
+    } catch (error) {
+      this.#failed(slot, request, error)
+    }
+  }
+
+  /** A handler threw. A broken invariant ends the process; anything else fails this request alone. */
+  #failed(slot: Slot, request: object, error: unknown): void {
+    if (error instanceof AssertionError) throw error
+    const { api, entry } = slot.served!
+    this.#host.log.error(
+      `[KafkaApi-${this.#host.services.brokerId}] Error when handling request ${api.name} v${slot.apiVersion}`,
+      error,
+    )
+    if (slot.isDone || this.#isClosed) return
+    const response = entry.fail(request, ErrorCode.UNKNOWN_SERVER_ERROR, slot.apiVersion) as object | undefined
+    if (response) this.complete(slot, response)
+    else this.refuse(`${api.name} failed and has no answer`)
+  }
+
+  // ---- answers
+
+  /** `response` undefined: nothing is sent for this request. */
+  complete(slot: Slot, response: AnyResponse | undefined): void {
+    if (this.#isClosed) return
+    if (slot.isDone) throw new AssertionError(`${slot.served?.api.name} was answered twice`)
+    slot.isDone = true
+    slot.response = response
+    if (this.#slots[0] !== slot) return
+    while (this.#slots.length > 0 && this.#slots[0]!.isDone) this.#encode(this.#slots.shift()!)
+    if (this.#slots.length < MAX_PIPELINED / 2) this.#unpause(PIPELINE_FULL)
+    if (this.#slots.length === 0 && !this.#deferred) this.#unpause(EXCLUSIVE)
+    this.#host.scheduleFlush(this)
+  }
+
+  #encode(slot: Slot): void {
+    const { response } = slot
+    if (response === undefined || this.#isClosed) return
+    const writer = (this.#writer ??= this.#host.writers.acquire())
+    const start = writer.position
+    try {
+      writer.int32(0)
+      writer.int32(slot.correlationId)
+      if (response instanceof EncodedResponse) writer.raw(response.body)
+      else slot.served!.api.encodeResponse(writer, slot.apiVersion, response as never)
+      writer.patchInt32(start, writer.position - start - 4)
+    } catch (error) {
+      if (error instanceof AssertionError) throw error
+      writer.position = start
+      this.#host.log.error(
+        `[SocketServer] ${this.id}: cannot send the answer of ${slot.served?.api.name} v${slot.apiVersion}`,
+        error,
+      )
+      this.close()
+    }
+  }
+
+  /** Writes what was answered, starts a deferred request, resumes reading. Only the host calls it. */
+  flush(): void {
+    if (this.#isClosed) return
+    this.#write()
+    const deferred = this.#deferred
+    if (deferred && this.#slots.length === 0) {
+      this.#deferred = undefined
+      this.#unpause(EXCLUSIVE)
+      this.#dispatch(deferred, 0, deferred.length)
+      this.#write()
+    }
+    if (this.#isPaused && this.#pauseReasons === 0 && !this.#isClosed) {
+      this.#isPaused = false
+      this.#socket.resume()
+    }
+  }
+
+  #write(): void {
+    const writer = this.#writer
+    if (!writer || this.#isClosed) return
+    this.#writer = undefined
+    if (writer.position === 0) {
+      this.#host.writers.release(writer)
+      return
+    }
+    this.lastActiveMs = this.#host.now()
+    const bytes = writer.view()
+    this.#host.metrics.bytesOut.add(bytes.length)
+    if (!this.#socket.write(bytes, () => this.#host.writers.release(writer))) this.#pause(OUTPUT_FULL)
+  }
+
+  #pause(reason: number): void {
+    this.#pauseReasons |= reason
+    if (this.#isPaused) return
+    this.#isPaused = true
+    this.#socket.pause()
+  }
+
+  /** Reading resumes at the next flush, never from inside a handler. */
+  #unpause(reason: number): void {
+    this.#pauseReasons &= ~reason
+  }
+
+  /** Closes without an answer to this request; earlier answers are still sent. One log line. */
+  refuse(reason: string): void {
+    if (this.#isClosed) return
+    this.#host.log.warn(`[SocketServer] Closing socket for ${this.id} because of error: ${reason}`)
+    this.close()
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#write()
+    this.#isClosed = true
+    this.#deferred = undefined
+    this.#socket.end()
+  }
+}
+
+const UNSUPPORTED_API_VERSIONS: Buffer = Buffer.from([0, ErrorCode.UNSUPPORTED_VERSION, 0, 0, 0, 0])

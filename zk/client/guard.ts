@@ -1,0 +1,494 @@
+import type { Socket } from 'node:net'
+import {
+  authRequest,
+  CONNECTION_LOSS,
+  decodeResponse,
+  encodeRequest,
+  packetBytes,
+  pathOf,
+  pingRequest,
+  refusal,
+  SESSION_MOVED,
+  setWatchesRequest,
+} from './codec.ts'
+import { parseConnectString } from './connect-string.ts'
+import { Framer } from './framer.ts'
+import { CmState, type ConnectionManager, createPackageClient, type JuteRequest, jute, type Packet } from './package.ts'
+import type { ZkClock, ZkLog, ZkRequest, ZkResponse } from './types.ts'
+import type { WatchPaths } from './watches.ts'
+
+/** What happened to a guarded connection. `lost` precedes the answers of nothing: all requests in flight are already answered. */
+export type GuardEvent = 'connected' | 'lost' | 'expired' | 'authFailed' | 'refusedForEver'
+
+export interface GuardOptions {
+  readonly connect: string
+  readonly sessionTimeoutMs: number
+  readonly auth: readonly { readonly scheme: string; readonly credentials: string }[]
+  /** Largest request packet; the server drops the connection at a larger one without answering. */
+  readonly maxPacketBytes: number
+  /** After this long without being let in (at least two session times) we ask whether strangers are (D15). */
+  readonly refusedForEverMs: number
+  /** Continue this session instead of beginning one. */
+  readonly resume?: { readonly sessionId: Buffer; readonly password: Buffer }
+  readonly onEvent: (event: GuardEvent) => void
+  /** `type`: 1 created, 2 deleted, 3 data changed, 4 children changed. */
+  readonly onWatchEvent: (type: number, path: string) => void
+  /** The watches to set again after a reconnect. */
+  readonly watchPaths: () => WatchPaths
+}
+
+/** Delay before the server list is tried again, at most (drawn). */
+const ROUND_DELAY_MS = 500
+/** SetWatches packets carry at most this many bytes of paths, as the Java client's do. */
+const SET_WATCHES_BYTES = 128 * 1024
+const MAX_XID = 0x7fff_ff00
+
+/**
+ * One session over one node-zookeeper-client, kept honest from outside (the defects D1 - D17 are listed in README.md of this folder):
+ * deadlines for connecting and reading, pings of our own, frames cut by us, authentication and watches ahead of requests, unknown codes
+ * and events survived, and nothing of ours ever throwing into the package's socket handlers. It hands nothing to the package while
+ * not connected. A session that ends is not reusable: make another.
+ */
+export class GuardedConnection {
+  readonly #options: GuardOptions
+  readonly #clock: ZkClock
+  readonly #log: ZkLog
+  readonly #cm: ConnectionManager
+  readonly #connectPackage: () => void
+  readonly #framer = new Framer()
+  #connected = false
+  #disposed = false
+  #ended = false
+  /** Between the connect response and the loss of that connection. */
+  #established = false
+  #watchdog: { cancel(): void } | undefined
+  #retryTimer: { cancel(): void } | undefined
+  #lastTick = 0
+  /** The socket that is connecting, and since when. */
+  #connecting: { socket: Socket; since: number } | undefined
+  /** Bytes read from the established socket, and since when they are that many. */
+  #heard = { bytes: 0, at: 0 }
+  /** Send times of the pings in flight, oldest first. */
+  readonly #pingsSentAt: number[] = []
+  #confirmedAt = Number.NEGATIVE_INFINITY
+  #connectSentAt = 0
+  /** Since when we are without a connection, and how often since then a server closed on us instead of answering. */
+  #disconnectedAt: number
+  #silentRefusals = 0
+  #tcpConnected = false
+  #probe: GuardedConnection | undefined
+  #lastError = ''
+  #closing: (() => void) | undefined
+
+  constructor(options: GuardOptions, clock: ZkClock, log: ZkLog) {
+    this.#options = options
+    this.#clock = clock
+    this.#log = log
+    const target = parseConnectString(options.connect)
+    const { resume } = options
+    const client = createPackageClient('guarded:1', {
+      sessionTimeout: options.sessionTimeoutMs,
+      spinDelay: ROUND_DELAY_MS,
+      retries: 0,
+      ...(resume === undefined ? {} : { sessionId: resume.sessionId, sessionPassword: resume.password }),
+    })
+    this.#cm = client.connectionManager
+    this.#connectPackage = () => client.connect()
+    this.#disconnectedAt = clock.now()
+    this.#cm.servers = shuffled(target.servers)
+    this.#cm.chrootPath = target.chroot === '' ? undefined : target.chroot
+    this.#cm.updateTimeout(options.sessionTimeoutMs)
+    // 3.4 and 3.5 servers count xid 0 as outstanding for ever (D11).
+    this.#cm.xid = 1
+    this.#replaceInternals()
+    this.#cm.on('state', (state) => this.#guarded('state', () => this.#onState(state)))
+  }
+
+  get connected(): boolean {
+    return this.#connected
+  }
+  get sessionId(): bigint {
+    return this.#cm.sessionId.readBigInt64BE()
+  }
+  get password(): Buffer {
+    return Buffer.from(this.#cm.sessionPassword)
+  }
+  get sessionTimeoutMs(): number {
+    return this.#cm.sessionTimeout
+  }
+  /** The newest zxid that a reply of this session carried. */
+  get lastZxid(): bigint {
+    return this.#cm.zxid.readBigInt64BE()
+  }
+  /** Send time of the newest request or ping that the server has answered: the session lived then. */
+  get confirmedAt(): number {
+    return this.#confirmedAt
+  }
+  /** The last socket error, '' when there was none. */
+  get lastError(): string {
+    return this.#lastError
+  }
+
+  start(): void {
+    this.#lastTick = this.#clock.now()
+    this.#scheduleWatchdog()
+    this.#connectPackage()
+  }
+
+  /**
+   * Sends; `done` is called exactly once, in request order among the requests that were sent, and before any event that came after the
+   * reply is delivered. Not connected: `connectionLoss` at once.
+   */
+  send(request: ZkRequest, watch: boolean, done: (response: ZkResponse) => void): void {
+    const path = pathOf(request)
+    if (!this.#connected) return done(refusal(path, CONNECTION_LOSS))
+    const encoded = encodeRequest(request, watch)
+    const bytes = packetBytes(encoded) + this.#chrootBytes(request)
+    if (bytes > this.#options.maxPacketBytes) {
+      this.#log.error(`Request ${request.op} ${path} has ${bytes} bytes, more than the ${this.#options.maxPacketBytes} a server accepts`)
+      return done(refusal(path, -5))
+    }
+    const sentAt = this.#clock.now()
+    this.#cm.queue(encoded, (error, reply) => {
+      let rawCode = error === null ? 0 : error.code
+      if (rawCode === CONNECTION_LOSS) this.#connected = false
+      else this.#confirm(sentAt)
+      if (rawCode === SESSION_MOVED) {
+        this.#connected = false
+        rawCode = CONNECTION_LOSS
+        this.#cm.socket?.destroy()
+      }
+      let response: ZkResponse
+      try {
+        response = decodeResponse(request, rawCode, reply)
+      } catch (problem) {
+        this.#log.error(`Reply to ${request.op} ${path} cannot be decoded: ${String(problem)}`)
+        this.#cm.socket?.destroy()
+        response = refusal(path, CONNECTION_LOSS)
+      }
+      this.#guarded('reply', () => done(response))
+    })
+    // Numbers end at 2^31 (D11). Replies are matched in order, so numbering may begin again at any time.
+    if (this.#cm.xid > MAX_XID) this.#cm.xid = 1
+  }
+
+  /** Ends the session on the server if it can be reached within a second; otherwise it lapses there. */
+  async close(): Promise<void> {
+    if (this.#connected && this.#cm.state === CmState.CONNECTED) {
+      await new Promise<void>((resolve) => {
+        const timer = this.#clock.timer(1000, resolve)
+        this.#closing = () => {
+          timer.cancel()
+          resolve()
+        }
+        this.#guarded('close', () => this.#cm.close())
+      })
+    }
+    this.dispose()
+  }
+
+  /** Drops the connection and forgets the session. Requests in flight are answered `connectionLoss`. */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.#connected = false
+    this.#watchdog?.cancel()
+    this.#retryTimer?.cancel()
+    this.#probe?.dispose()
+    const cm = this.#cm
+    cm.removeAllListeners('state')
+    if (cm.connectTimeoutHandler !== null) clearTimeout(cm.connectTimeoutHandler)
+    cm.connect = () => {}
+    cm.findNextServer = () => {}
+    cm.socket?.destroy()
+    this.#failPackets([...cm.pendingQueue.splice(0), ...cm.packetQueue.queue.splice(0)])
+  }
+
+  // ---- what is replaced in the package
+
+  #replaceInternals(): void {
+    const cm = this.#cm
+    const parse = cm.onSocketData.bind(cm)
+    const connected = cm.onSocketConnected.bind(cm)
+    const closed = cm.onSocketClosed.bind(cm)
+    // Watches are ours: the package would send them in one packet, behind the requests (D7, D9).
+    cm.watcherManager = {
+      isEmpty: () => true,
+      emit: (event) => {
+        if (event.type < 1 || event.type > 4) return this.#log.warn(`Watch event of unknown type ${event.type} at ${event.path} ignored`)
+        this.#guarded('watch', () => this.#options.onWatchEvent(event.type, event.path))
+      },
+    }
+    cm.findNextServer = (callback) => this.#findNextServer(callback)
+    cm.onSocketData = (chunk) => this.#onData(chunk, parse)
+    cm.onSocketConnected = () => {
+      if (this.#disposed) return void cm.socket?.destroy()
+      this.#tcpConnected = true
+      this.#connectSentAt = this.#clock.now()
+      this.#guarded('connect', () => connected())
+    }
+    cm.onSocketClosed = (hadError) => {
+      if (this.#disposed) return
+      this.#guarded('close', () => closed(hadError))
+      this.#closing?.()
+    }
+    // The package pings on an idle timer that incoming data resets (D8); the watchdog pings instead.
+    cm.onSocketTimeout = () => {}
+  }
+
+  /** Round robin; a pause after each full round without success. */
+  #findNextServer(callback: (server: { host: string; port: number }) => void): void {
+    const cm = this.#cm
+    const pause = cm.serverAttempts >= cm.servers.length
+    cm.serverAttempts = pause ? 1 : cm.serverAttempts + 1
+    const delay = pause ? ROUND_DELAY_MS * (0.2 + 0.8 * Math.random()) : 0
+    this.#retryTimer = this.#clock.timer(delay, () => {
+      if (this.#disposed) return
+      const server = cm.servers[cm.nextServerIndex++ % cm.servers.length]!
+      this.#guarded('connect', () => callback(server))
+      cm.socket?.on('error', (error) => {
+        this.#lastError = error.message
+      })
+    })
+  }
+
+  #onData(chunk: Buffer, parse: (frame: Buffer) => void): void {
+    const { socket } = this.#cm
+    try {
+      this.#framer.push(chunk, (frame) => {
+        if (this.#disposed || socket === undefined || socket.destroyed) return false
+        this.#onFrame(frame, parse)
+        return true
+      })
+    } catch (error) {
+      this.#log.error(`Connection to ZooKeeper dropped: ${String(error)}`)
+      socket?.destroy()
+    }
+  }
+
+  #onFrame(frame: Buffer, parse: (frame: Buffer) => void): void {
+    const inSession = this.#cm.state === CmState.CONNECTED
+    if (inSession && frame.length < 20) throw new Error(`a reply of ${frame.length - 4} bytes`)
+    if (!inSession && this.#cm.state === CmState.CONNECTING && frame.length < 40) throw new Error('a short connect response')
+    if (inSession && frame.readInt32BE(4) === jute.XID_PING) {
+      const sentAt = this.#pingsSentAt.shift()
+      if (sentAt !== undefined) this.#confirm(sentAt)
+    }
+    this.#cm.pendingBuffer = null
+    parse(frame)
+  }
+
+  #confirm(sentAt: number): void {
+    if (sentAt > this.#confirmedAt) this.#confirmedAt = sentAt
+  }
+
+  // ---- states
+
+  #onState(state: number): void {
+    switch (state) {
+      case CmState.CONNECTED:
+      case CmState.CONNECTED_READ_ONLY:
+        return this.#onConnected()
+      case CmState.DISCONNECTED:
+        return this.#onDisconnected()
+      case CmState.SESSION_EXPIRED:
+        return this.#end('expired')
+      case CmState.AUTHENTICATION_FAILED:
+        return this.#end('authFailed')
+      default:
+    }
+  }
+
+  /** Fires before the package flushes its queue, which is empty: what we put there now goes first. */
+  #onConnected(): void {
+    const cm = this.#cm
+    this.#confirm(this.#connectSentAt)
+    this.#established = true
+    this.#silentRefusals = 0
+    this.#pingsSentAt.length = 0
+    this.#heard = { bytes: cm.socket?.bytesRead ?? 0, at: this.#clock.now() }
+    const first: JuteRequest[] = [
+      ...this.#options.auth.map(({ scheme, credentials }) => authRequest(scheme, credentials)),
+      ...this.#setWatches(),
+    ]
+    cm.packetQueue.queue.unshift(...first.map((request): Packet => ({ request, callback: () => {} })))
+    this.#connected = true
+    this.#options.onEvent('connected')
+  }
+
+  #setWatches(): JuteRequest[] {
+    const paths = this.#options.watchPaths()
+    const zxid = Buffer.from(this.#cm.zxid)
+    const requests: JuteRequest[] = []
+    let chunk = { data: [] as string[], exist: [] as string[], child: [] as string[] }
+    let bytes = 0
+    const flush = () => {
+      if (bytes === 0) return
+      const request = setWatchesRequest(zxid, chunk)
+      request.payload?.setChrootPath(this.#cm.chrootPath)
+      requests.push(request)
+      chunk = { data: [], exist: [], child: [] }
+      bytes = 0
+    }
+    for (const kind of ['data', 'exist', 'child'] as const) {
+      for (const path of paths[kind]) {
+        chunk[kind].push(path)
+        bytes += 4 + Buffer.byteLength(path) + (this.#cm.chrootPath?.length ?? 0)
+        if (bytes >= SET_WATCHES_BYTES) flush()
+      }
+    }
+    flush()
+    return requests
+  }
+
+  #onDisconnected(): void {
+    const cm = this.#cm
+    const wasEstablished = this.#established
+    this.#established = false
+    this.#connected = false
+    this.#framer.reset()
+    cm.pendingBuffer = null
+    // Left running by the package when a connecting socket closes, it would destroy the next socket.
+    if (cm.connectTimeoutHandler !== null) clearTimeout(cm.connectTimeoutHandler)
+    if (wasEstablished) this.#disconnectedAt = this.#clock.now()
+    else if (this.#tcpConnected) this.#silentRefusals++
+    this.#tcpConnected = false
+    // Never sent, so certainly not applied; the session sends them again in their order.
+    this.#failPackets(cm.packetQueue.queue.splice(0))
+    if (this.#ended) return
+    if (wasEstablished) this.#options.onEvent('lost')
+    this.#checkRefusedForEver()
+  }
+
+  #end(event: 'expired' | 'authFailed' | 'refusedForEver'): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#connected = false
+    this.#options.onEvent(event)
+  }
+
+  /**
+   * D15: a server whose data was wiped is behind us and refuses us by closing, for ever and without an answer. A server without a quorum
+   * does the same to everybody, and there our session survives; so a stranger is sent first, and only if he is let in do we give up.
+   */
+  #checkRefusedForEver(): void {
+    const limit = Math.max(2 * this.#cm.sessionTimeout, this.#options.refusedForEverMs)
+    if (this.lastZxid === 0n || this.#silentRefusals < 3 || this.#probe !== undefined) return
+    if (this.#clock.now() - this.#disconnectedAt < limit) return
+    const probe = new GuardedConnection(
+      {
+        ...this.#options,
+        onEvent: (event) => {
+          if (event !== 'connected') return
+          void probe.close()
+          this.#probe = undefined
+          if (this.#disposed || this.#established) return
+          this.#log.error(
+            `ZooKeeper has refused session 0x${this.sessionId.toString(16)} ${this.#silentRefusals} times without an answer but accepts ` +
+              `new ones: it is behind zxid 0x${this.lastZxid.toString(16)} that we have seen, so it has lost data. Beginning a new session.`,
+          )
+          this.#end('refusedForEver')
+        },
+        onWatchEvent: () => {},
+        watchPaths: () => ({ data: [], exist: [], child: [] }),
+      },
+      this.#clock,
+      this.#log,
+    )
+    this.#probe = probe
+    probe.start()
+  }
+
+  // ---- watchdog
+
+  #scheduleWatchdog(): void {
+    const period = Math.min(200, Math.max(20, this.#cm.sessionTimeout / 20))
+    this.#watchdog = this.#clock.timer(period, () => this.#tick(period), true)
+  }
+
+  /** A late timer means that the event loop was blocked: what arrived meanwhile must be read before anybody is blamed. */
+  #tick(period: number): void {
+    const now = this.#clock.now()
+    const late = now - this.#lastTick > 2 * period + 20
+    this.#lastTick = now
+    if (!late) return this.#check()
+    // Two turns: between them the loop polls its sockets.
+    this.#watchdog = this.#clock.timer(0, () => {
+      this.#watchdog = this.#clock.timer(0, () => {
+        this.#lastTick = this.#clock.now()
+        this.#check()
+      })
+    })
+  }
+
+  #check(): void {
+    if (this.#disposed) return
+    this.#guarded('watchdog', () => {
+      const { socket, state } = this.#cm
+      if (socket !== undefined && !socket.destroyed) {
+        if (state === CmState.CONNECTING) this.#checkConnecting(socket)
+        else if (state === CmState.CONNECTED) this.#checkConnected(socket)
+      }
+    })
+    this.#scheduleWatchdog()
+  }
+
+  /** D1: nothing in the package limits the time between the TCP connection and the connect response. */
+  #checkConnecting(socket: Socket): void {
+    const now = this.#clock.now()
+    if (this.#connecting?.socket !== socket) this.#connecting = { socket, since: now }
+    const limit = Math.max(500, this.#cm.sessionTimeout / this.#cm.servers.length / 2)
+    if (now - this.#connecting.since <= limit) return
+    this.#lastError = `no answer within ${Math.round(limit)} ms`
+    // Silence is not a refusal.
+    this.#tcpConnected = false
+    socket.destroy()
+  }
+
+  /** D2: two thirds of the session time without a byte is a dead connection. D8: a third without a confirmation is a ping. */
+  #checkConnected(socket: Socket): void {
+    const now = this.#clock.now()
+    const timeout = this.#cm.sessionTimeout
+    if (socket.bytesRead !== this.#heard.bytes) this.#heard = { bytes: socket.bytesRead, at: now }
+    const silence = now - this.#heard.at
+    if (silence > (2 * timeout) / 3) {
+      this.#lastError = `nothing heard for ${Math.round(silence)} ms`
+      this.#log.warn(`Connection to ZooKeeper dropped: ${this.#lastError}`)
+      socket.destroy()
+    } else if (now - this.#confirmedAt > timeout / 3) {
+      const last = this.#pingsSentAt.at(-1)
+      if (last !== undefined && now - last < timeout / 3) return
+      this.#pingsSentAt.push(now)
+      this.#cm.queue(pingRequest())
+    }
+  }
+
+  // ---- small things
+
+  #chrootBytes(request: ZkRequest): number {
+    const length = this.#cm.chrootPath?.length ?? 0
+    return request.op === 'multi' ? length * request.ops.length : length
+  }
+
+  #failPackets(packets: readonly Packet[]): void {
+    for (const packet of packets) this.#guarded('callback', () => packet.callback({ code: CONNECTION_LOSS }))
+  }
+
+  /** D16: an exception in the package's socket handlers would end the process or leave the rest of a chunk unread. */
+  #guarded(what: string, run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#log.error(`ZooKeeper client, ${what}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+    }
+  }
+}
+
+function shuffled<T>(list: readonly T[]): T[] {
+  const result = [...list]
+  for (let i = result.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1))
+    ;[result[i], result[j]] = [result[j]!, result[i]!]
+  }
+  return result
+}

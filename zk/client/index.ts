@@ -1,0 +1,3 @@
+export { createPath } from './create-path.ts'
+export { openZkSession } from './session.ts'
+export * from './types.ts'

@@ -1,0 +1,159 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
+
+/**
+ * The only door to node-zookeeper-client. The package comes without types and its public surface hides what we need, so this
+ * file describes the internals that `guard.ts` relies on and checks at load time that they are what they were in 1.1.3.
+ */
+
+export const PACKAGE_VERSION = '1.1.3'
+
+/** `ConnectionManager.STATES` of the package. */
+export const CmState = {
+  DISCONNECTED: 0,
+  CONNECTING: 1,
+  CONNECTED: 2,
+  CONNECTED_READ_ONLY: 3,
+  CLOSING: -1,
+  CLOSED: -2,
+  SESSION_EXPIRED: -3,
+  AUTHENTICATION_FAILED: -4,
+} as const
+
+/** A jute record: its fields are plain properties; a long is an 8-byte Buffer. */
+export interface JuteRecord {
+  setChrootPath(path: string | undefined): void
+  byteLength(): number
+  [field: string]: unknown
+}
+
+export interface JuteRequest {
+  readonly header: { xid: number; type: number }
+  readonly payload: JuteRecord | null
+}
+
+export interface JuteResponse {
+  readonly header: { readonly xid: number; readonly zxid: Buffer; readonly err: number }
+  readonly payload: JuteRecord | null
+}
+
+export type PacketCallback = (error: { code: number } | null, response?: JuteResponse) => void
+
+export interface Packet {
+  readonly request: JuteRequest
+  readonly callback: PacketCallback
+}
+
+export interface Server {
+  readonly host: string
+  readonly port: number
+}
+
+export interface ConnectionManager {
+  servers: Server[]
+  chrootPath: string | undefined
+  nextServerIndex: number
+  serverAttempts: number
+  state: number
+  sessionTimeout: number
+  connectTimeout: number
+  connectTimeoutHandler: NodeJS.Timeout | null
+  xid: number
+  sessionId: Buffer
+  sessionPassword: Buffer
+  zxid: Buffer
+  pendingBuffer: Buffer | null
+  socket?: Socket
+  watcherManager: { isEmpty(): boolean; emit(event: { type: number; path: string }): void }
+  readonly packetQueue: { queue: Packet[] }
+  pendingQueue: Packet[]
+  findNextServer(callback: (server: Server) => void): void
+  connect(): void
+  close(): void
+  queue(request: JuteRequest, callback?: PacketCallback): void
+  updateTimeout(timeoutMs: number): void
+  onSocketConnected(): void
+  onSocketClosed(hadError: boolean): void
+  onSocketData(chunk: Buffer): void
+  onSocketTimeout(): void
+  on(event: 'state', listener: (state: number) => void): void
+  removeAllListeners(event: 'state'): void
+}
+
+export interface PackageClient {
+  readonly connectionManager: ConnectionManager
+  connect(): void
+}
+
+interface ClientModule {
+  createClient(
+    connectionString: string,
+    options: { sessionTimeout: number; spinDelay: number; retries: number; sessionId?: Buffer; sessionPassword?: Buffer },
+  ): PackageClient
+}
+
+interface TransactionOp {
+  readonly type: number
+  readonly path: string
+  readonly data?: Buffer | undefined
+  readonly version?: number
+  readonly acls?: readonly { toRecord(): JuteRecord }[]
+  readonly mode?: number
+}
+
+export interface Jute {
+  readonly OP_CODES: Readonly<Record<string, number>>
+  readonly XID_PING: number
+  readonly XID_AUTHENTICATION: number
+  readonly protocol: Readonly<Record<string, new (...args: unknown[]) => JuteRecord>>
+  readonly data: Readonly<Record<string, new (...args: unknown[]) => JuteRecord>>
+  readonly Request: new (header: unknown, payload: JuteRecord | null) => JuteRequest
+  readonly TransactionRequest: new (ops: readonly TransactionOp[]) => JuteRecord
+}
+
+interface ExceptionModule {
+  create(code: number): { code: number }
+}
+
+const load = createRequire(import.meta.url)
+
+export const jute = load('node-zookeeper-client/lib/jute/index.js') as Jute
+const clientModule = load('node-zookeeper-client') as ClientModule
+const exceptions = load('node-zookeeper-client/lib/Exception.js') as ExceptionModule
+
+/**
+ * D4: the package throws inside its socket handler for a code that it has not heard of (quota exceeded, session moved, ...). It looks
+ * `create` up at each use, so replacing it is enough; ours makes a plain value, which also spares a stack trace per refused read.
+ */
+exceptions.create = (code: number) => ({ code })
+
+export function createPackageClient(...args: Parameters<ClientModule['createClient']>): PackageClient {
+  const client = clientModule.createClient(...args)
+  verifyInternals(client.connectionManager)
+  return client
+}
+
+let versionChecked = false
+
+function verifyInternals(cm: ConnectionManager): void {
+  if (!versionChecked) {
+    const { version } = JSON.parse(readFileSync(load.resolve('node-zookeeper-client/package.json'), 'utf8')) as {
+      version: string
+    }
+    if (version !== PACKAGE_VERSION)
+      throw new Error(`node-zookeeper-client ${version} is installed; zk/client knows the internals of ${PACKAGE_VERSION} only`)
+    versionChecked = true
+  }
+  const missing = [
+    Array.isArray(cm.packetQueue?.queue) ? '' : 'packetQueue.queue',
+    Array.isArray(cm.pendingQueue) ? '' : 'pendingQueue',
+    typeof cm.watcherManager?.emit === 'function' ? '' : 'watcherManager.emit',
+    ...(['findNextServer', 'connect', 'close', 'queue', 'onSocketConnected', 'onSocketClosed', 'onSocketData', 'onSocketTimeout'] as const).map(
+      (name) => (typeof cm[name] === 'function' ? '' : name),
+    ),
+    ...(['xid', 'state', 'sessionTimeout'] as const).map((name) => (typeof cm[name] === 'number' ? '' : name)),
+    ...(['zxid', 'sessionId', 'sessionPassword'] as const).map((name) => (Buffer.isBuffer(cm[name]) ? '' : name)),
+  ].filter((name) => name !== '')
+  if (missing.length > 0) throw new Error(`node-zookeeper-client lacks the internals ${missing.join(', ')}`)
+}

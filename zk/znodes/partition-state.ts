@@ -1,0 +1,45 @@
+import { jsonBytes, jsonObject } from './json.ts'
+import { topicPath } from './topic.ts'
+import type { PartitionState } from './types.ts'
+import { Fields } from './znode.ts'
+
+/**
+ * `/brokers/topics/<t>/partitions/<p>/state`, persistent, since 0.8; its parents hold null data. Made by the controller, which raises
+ * `leader_epoch` by one with each of its writes; the leader changes only `isr`. The znode's version is what the next writer must name.
+ * `controller_epoch` is that of the last leadership decision. `leader` is -1 when there is none.
+ *
+ * 0.8.0: `{ "controller_epoch":1, "isr":[ 0, 1 ], "leader":0, "leader_epoch":0, "version":1 }`.
+ * 0.8.1 - 1.1: `{"controller_epoch":1,"leader":0,"version":1,"leader_epoch":0,"isr":[0,1,2]}`.
+ */
+export function partitionsPath(topic: string): string {
+  return `${topicPath(topic)}/partitions`
+}
+export function partitionPath(topic: string, partition: number): string {
+  return `${partitionsPath(topic)}/${partition}`
+}
+export function partitionStatePath(topic: string, partition: number): string {
+  return `${partitionPath(topic, partition)}/state`
+}
+
+export function encodePartitionState(state: Omit<PartitionState, 'zkVersion'>): Buffer {
+  return jsonBytes(
+    jsonObject(
+      ['controller_epoch', state.controllerEpoch],
+      ['leader', state.leader],
+      ['version', 1],
+      ['leader_epoch', state.leaderEpoch],
+      ['isr', state.isr],
+    ),
+  )
+}
+
+export function decodePartitionState(topic: string, partition: number, data: Buffer | null, zkVersion: number): PartitionState {
+  const fields = Fields.of(partitionStatePath(topic, partition), data)
+  return {
+    leader: fields.int('leader'),
+    leaderEpoch: fields.int('leader_epoch'),
+    isr: fields.ints('isr'),
+    controllerEpoch: fields.int('controller_epoch'),
+    zkVersion,
+  }
+}

@@ -1,0 +1,35 @@
+import { type JsonValue, jsonBytes, jsonObject } from './json.ts'
+import { scalaMapOrder } from './jvm-order.ts'
+import type { TopicAssignment } from './types.ts'
+import { Fields } from './znode.ts'
+
+/**
+ * `/brokers/topics/<topic>`, persistent: the assigned replicas of each partition, the preferred leader first.
+ *
+ * 0.8.0: `{ "partitions":{ "0":[ 0, 1 ], "1":[ 1, 2 ] }, "version":1 }`. 0.8.1 - 1.1: `{"version":1,"partitions":{"1":[2,1],"0":[1,0]}}`.
+ * 2.4 adds `adding_replicas` and `removing_replicas` (version 2), 2.8 `topic_id` (version 3); 1.1 ignores both.
+ */
+export const TOPICS_PATH = '/brokers/topics'
+
+export function topicPath(topic: string): string {
+  return `${TOPICS_PATH}/${topic}`
+}
+
+/** Up to four partitions keep the order of `assignment`. */
+export function encodeTopic(assignment: TopicAssignment): Buffer {
+  const byName = new Map([...assignment].map(([partition, replicas]) => [String(partition), replicas]))
+  const partitions = new Map<string, JsonValue>(scalaMapOrder([...byName.keys()]).map((name) => [name, byName.get(name)!]))
+  return jsonBytes(jsonObject(['version', 1], ['partitions', partitions]))
+}
+
+export function decodeTopic(topic: string, data: Buffer | null): TopicAssignment {
+  const fields = Fields.of(topicPath(topic), data)
+  if (!fields.has('partitions')) return new Map()
+  const partitions = fields.object('partitions')
+  return new Map(
+    partitions.keys().map((name) => {
+      if (!/^\d{1,9}$/.test(name)) throw partitions.error(name, 'is not a partition number')
+      return [Number(name), partitions.ints(name)]
+    }),
+  )
+}
