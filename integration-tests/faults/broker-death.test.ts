@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { RecordingProducer, verifyAcknowledged } from '../harness/acknowledged.ts'
 import { eventually, kcat } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
@@ -38,15 +37,18 @@ describe('a broker dies under an acks=all producer', () => {
     const moved: number[] = []
     for (let round = 0; round < ROUNDS; round++) {
       const leader = (await cluster.partitionState('acked', round % PARTITIONS)).leader
+      await producer.progress(50)
       moved.push(await killAndReturn(cluster, leader))
+      await producer.progress(50)
       moved.push(await killAndReturn(cluster, (await cluster.controllerId()) ?? assert.fail('no controller')))
+      await producer.progress(50)
       const third = (await cluster.partitionState('acked', (round + 1) % PARTITIONS)).leader
       await cluster.broker(third).stop()
       await cluster.everyPartitionLed('acked', PARTITIONS, [third])
       await cluster.broker(third).start()
       await cluster.fullIsr('acked', PARTITIONS, 3)
     }
-    await sleep(200)
+    await producer.progress(50)
     await producer.stop()
     const seen = await verifyAcknowledged(cluster.bootstrap, 'acked', producer)
     assert.ok(seen.acknowledged > 100 * ROUNDS, `only ${seen.acknowledged} acknowledged`)

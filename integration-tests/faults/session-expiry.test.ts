@@ -29,6 +29,7 @@ describe('the session of a living broker expires', () => {
       const id = role === 'controller' ? controller : leader
       const before = await cluster.brokerNode(id)
       const epochBefore = (await cluster.zk.getControllerEpoch())?.epoch ?? 0
+      await producer.progress(50)
       await cluster.expireSession(id)
       const registered = await eventually('a registration of the new session', async () => {
         const now = await cluster.brokerNode(id)
@@ -41,6 +42,7 @@ describe('the session of a living broker expires', () => {
         const epoch = (await cluster.zk.getControllerEpoch())?.epoch ?? 0
         assert.ok(epoch > epochBefore, `controller epoch ${epoch} after ${epochBefore}`)
       }
+      await producer.progress(50)
       await producer.stop()
       const seen = await verifyAcknowledged(cluster.bootstrap, 'expiry', producer)
       assert.ok(seen.acknowledged > 50, `only ${seen.acknowledged} acknowledged`)

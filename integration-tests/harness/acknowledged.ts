@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CompressionTypes, Kafka, logLevel, type Producer } from 'kafkajs'
-import { kcat } from './brokers.ts'
+import { eventually, kcat } from './brokers.ts'
 
 export interface Acknowledged {
   readonly partition: number
@@ -64,6 +64,21 @@ export class RecordingProducer {
       }
       await sleep(pauseMs)
     }
+  }
+
+  /** Waits until `count` more records were acknowledged in every partition. */
+  async progress(count: number): Promise<void> {
+    const counts = (): number[] => {
+      const per = Array.from({ length: this.partitions }, () => 0)
+      for (const { partition } of this.acknowledged) per[partition] = (per[partition] ?? 0) + 1
+      return per
+    }
+    const before = counts()
+    await eventually(
+      `${count} more acknowledged in each partition`,
+      () => counts().every((now, i) => now >= (before[i] ?? 0) + count),
+      30_000,
+    )
   }
 
   async stop(): Promise<void> {

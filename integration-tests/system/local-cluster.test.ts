@@ -88,8 +88,10 @@ describe('npm start', () => {
   it('keeps data between starts, and forgets with --fresh', async () => {
     running = new LocalCluster(args())
     await eventually('started again', () => running?.output.includes('started in'), 30_000)
-    const read = (await kcat(`localhost:${port}`, ['-C', '-t', 'kept', '-e', '-q'])).split('\n').sort().join('\n')
-    assert.equal(read, '\none\ntwo')
+    await eventually('the records of the first start', async () => {
+      const read = (await kcat(`localhost:${port}`, ['-C', '-t', 'kept', '-e', '-q'])).split('\n').sort().join('\n')
+      return read === '\none\ntwo'
+    })
     await running.stop()
     running = new LocalCluster([...args(), '--fresh'])
     await eventually('started afresh', () => running?.output.includes('started in'), 30_000)

@@ -42,8 +42,14 @@ function recipients(term: Term, entry: PartitionEntry, strategy: ElectionStrateg
   )
 }
 
-/** New and Offline partitions get a leader if they can: after a failover, when brokers came or went. Not those being deleted. */
-export async function bringOnline(term: Term, among: Iterable<PartitionEntry> = term.ctx.partitions()): Promise<void> {
+/**
+ * New and Offline partitions get a leader if they can: after a failover, when brokers came or went. Not those being deleted.
+ * Answers those that were elected.
+ */
+export async function bringOnline(
+  term: Term,
+  among: Iterable<PartitionEntry> = term.ctx.partitions(),
+): Promise<ReadonlySet<PartitionEntry>> {
   const fresh: PartitionEntry[] = []
   const offline: PartitionEntry[] = []
   for (const entry of among) {
@@ -52,15 +58,20 @@ export async function bringOnline(term: Term, among: Iterable<PartitionEntry> = 
     else if (entry.state === 'OfflinePartition') offline.push(entry)
   }
   if (fresh.length > 0) await initializePartitions(term, fresh)
-  if (offline.length > 0) await electLeaders(term, offline, 'offline')
+  return offline.length > 0 ? (await electLeaders(term, offline, 'offline')).written : new Set()
 }
 
 /**
  * Replicas of one broker go to OfflineReplica: StopReplica (which keeps the data) to it, out of the ISR in ZooKeeper, and the other
  * replicas are told - except of topics under deletion. A partition that never had a leader has nothing to write (1.1 gets stuck there,
- * KAFKA-6650).
+ * KAFKA-6650). `settled` are partitions whose ISR has lost the broker in this event already, and been announced.
  */
-export async function takeReplicasOffline(term: Term, broker: BrokerId, entries: Iterable<PartitionEntry>): Promise<void> {
+export async function takeReplicasOffline(
+  term: Term,
+  broker: BrokerId,
+  entries: Iterable<PartitionEntry>,
+  settled: ReadonlySet<PartitionEntry> = new Set(),
+): Promise<void> {
   const led: PartitionEntry[] = []
   for (const entry of entries) {
     if (!moveReplica(entry, broker, 'OfflineReplica')) {
@@ -68,6 +79,7 @@ export async function takeReplicasOffline(term: Term, broker: BrokerId, entries:
       continue
     }
     term.batch.addStopReplica(broker, entry, false)
+    if (settled.has(entry) && !entry.leadership?.isr.includes(broker)) continue
     if (entry.leadership) led.push(entry)
     else term.batch.addMetadata([entry])
   }
@@ -103,7 +115,7 @@ export async function onReplicasOffline(
     if (term.ctx.isBeingDeleted(entry.topic) || !entry.leadership) continue
     if (!term.ctx.isOnline(entry.leadership.leader, entry)) movePartition(entry, 'OfflinePartition')
   }
-  await bringOnline(term)
+  const elected = await bringOnline(term)
   term.batch.flush()
   const deleting = new Map<BrokerId, PartitionEntry[]>()
   for (const broker of [...replicas.keys()].sort((a, b) => b - a)) {
@@ -114,7 +126,7 @@ export async function onReplicasOffline(
         broker,
         entries.filter((entry) => term.ctx.isBeingDeleted(entry.topic)),
       )
-    await takeReplicasOffline(term, broker, kept)
+    await takeReplicasOffline(term, broker, kept, elected)
   }
   // Everybody hears of the broker's end, also when no partition is concerned.
   term.batch.addMetadata()

@@ -5,7 +5,7 @@ import { resumeTopics } from './deletion.ts'
 import { electLeaders, takeReplicasOffline } from './leadership.ts'
 import { moveReplica } from './replica-machine.ts'
 import { changeStates } from './state-changes.ts'
-import { ControllerMovedError, ControllerSessionExpiredError, mustDelete, mustWrite, type Term } from './term.ts'
+import { mustDelete, mustWrite, type Term, untilKnown } from './term.ts'
 
 /** `/admin/reassign_partitions` was created. */
 export async function partitionReassignment(term: Term): Promise<void> {
@@ -71,46 +71,47 @@ export async function continueReassignments(term: Term, wanted: (reassignment: R
   for (const reassignment of [...term.ctx.reassignments.values()]) if (wanted(reassignment)) await runOrDrop(term, reassignment)
 }
 
-/** A reassignment that fails leaves the node, so that the tool is not blocked; the assignment stays as far as it got. */
+/**
+ * A reassignment that cannot go on - its topic is gone from ZooKeeper - leaves the node, so that the tool is not blocked. Any other failure
+ * ends the term: the next controller resumes from what ZooKeeper says. (1.1 drops it then too, and leaves the replicas half moved.)
+ */
 async function runOrDrop(term: Term, reassignment: Reassignment): Promise<void> {
   const { entry } = reassignment
-  try {
-    await run(term, reassignment)
-  } catch (error) {
-    if (error instanceof ControllerMovedError || error instanceof ControllerSessionExpiredError) throw error
-    term.log.error(`Reassignment of ${entry.key} to ${reassignment.target.join(',')} failed and is dropped: ${String(error)}`)
-    await endReassignment(term, entry)
-  }
+  if (await run(term, reassignment)) return
+  term.log.error(`Reassignment of ${entry.key} to ${reassignment.target.join(',')} is dropped: its topic has gone from ZooKeeper`)
+  await endReassignment(term, entry)
 }
 
-async function run(term: Term, reassignment: Reassignment): Promise<void> {
+/** False: the partition's znodes are gone. */
+async function run(term: Term, reassignment: Reassignment): Promise<boolean> {
   const { entry, target } = reassignment
   const state = (await term.zk.getPartitionStates([entry])).get(entry.key)
-  if (!state) throw new Error('the partition has no state')
+  if (!state) return false
   const inSync = target.every((id) => state.isr.includes(id))
-  if (inSync) await complete(term, reassignment)
-  else await extend(term, reassignment)
+  const going = inSync ? await complete(term, reassignment) : await extend(term, reassignment)
   term.batch.flush()
+  return going
 }
 
 /**
  * Old and new replicas together. The node keeps both lists until the end, so another controller can go on from any point: it does
  * this step again, as a whole.
  */
-async function extend(term: Term, { entry, target }: Reassignment): Promise<void> {
+async function extend(term: Term, { entry, target }: Reassignment): Promise<boolean> {
   const old = entry.replicas
   const added = target.filter((id) => !old.includes(id))
-  await assign(term, entry, [...target, ...old.filter((id) => !target.includes(id))])
+  if (!(await assign(term, entry, [...target, ...old.filter((id) => !target.includes(id))]))) return false
   const results = await changeStates(term, [{ entry, change: { kind: 'bumpEpoch' } }])
   if (results.written.size > 0) term.batch.addLeaderAndIsr(entry.replicas, entry, false)
   for (const broker of added) {
     moveReplica(entry, broker, 'NewReplica')
     term.batch.addLeaderAndIsr([broker], entry, true)
   }
+  return true
 }
 
 /** All new replicas are in sync: one of them leads, the others go. */
-async function complete(term: Term, { entry, target }: Reassignment): Promise<void> {
+async function complete(term: Term, { entry, target }: Reassignment): Promise<boolean> {
   const before = entry.replicas
   const gone = before.filter((id) => !target.includes(id)).sort((a, b) => b - a)
   for (const broker of target) moveReplica(entry, broker, 'OnlineReplica')
@@ -121,7 +122,7 @@ async function complete(term: Term, { entry, target }: Reassignment): Promise<vo
     if (elected.failed.size > 0) {
       // Taking the old replicas away now would leave nobody: wait for the next change of the ISR or start of a broker.
       entry.replicas = before
-      return
+      return true
     }
   } else {
     const bumped = await changeStates(term, [{ entry, change: { kind: 'bumpEpoch' } }])
@@ -130,11 +131,12 @@ async function complete(term: Term, { entry, target }: Reassignment): Promise<vo
   for (const broker of gone) await removeReplica(term, entry, broker)
   // The old replicas are told before the znodes forget them.
   term.batch.flush()
-  await assign(term, entry, target)
+  if (!(await assign(term, entry, target))) return false
   await endReassignment(term, entry)
   term.batch.addMetadata([entry])
   term.log.info(`Reassignment of ${entry.key} to ${target.join(',')} completed`)
   term.note('ReassignmentCompleted', `${entry.key} -> [${target.join(',')}]`)
+  return true
 }
 
 async function removeReplica(term: Term, entry: PartitionEntry, broker: BrokerId): Promise<void> {
@@ -145,12 +147,14 @@ async function removeReplica(term: Term, entry: PartitionEntry, broker: BrokerId
   moveReplica(entry, broker, 'NonExistentReplica')
 }
 
-async function assign(term: Term, entry: PartitionEntry, replicas: readonly BrokerId[]): Promise<void> {
+async function assign(term: Term, entry: PartitionEntry, replicas: readonly BrokerId[]): Promise<boolean> {
   const assignment = term.ctx.assignmentOf(entry.topic).set(entry.partition, replicas)
-  await mustWrite(`assigning ${entry.key} to ${replicas.join(',')}`, () =>
-    term.zk.setTopicAssignment(entry.topic, assignment, term.fence),
-  )
+  const what = `assigning ${entry.key} to ${replicas.join(',')}`
+  const outcome = await untilKnown(what, () => term.zk.setTopicAssignment(entry.topic, assignment, term.fence))
+  if (outcome === 'noNode') return false
+  if (outcome !== 'ok') throw new Error(`${what}: ${outcome}`)
   entry.replicas = replicas
+  return true
 }
 
 async function endReassignment(term: Term, entry: PartitionEntry): Promise<void> {

@@ -1,10 +1,9 @@
 import type { BrokerRegistration, Endpoint, PartitionState } from '../../zk/znodes/types.ts'
 import type { BrokerId } from '../base/ids.ts'
-import { parseKafkaVersion } from '../base/kafka-version.ts'
 import type { RequestInput, ResponseOf } from '../protocol/apis/index.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import type { ControllerContext, PartitionEntry } from './context.ts'
-import type { BrokerRpc, ControlApi, ControllerLog } from './types.ts'
+import type { BrokerRpc, ControllerLog } from './types.ts'
 
 /** `leader` of a partition that has none: stored and sent. */
 export const NO_LEADER = -1
@@ -273,15 +272,4 @@ function metadataBroker(broker: BrokerRegistration): MetadataBroker {
     host: plain?.host ?? '',
     port: plain?.port ?? -1,
   }
-}
-
-/**
- * Versions of the control requests by `inter.broker.protocol.version`; nobody asks ApiVersions for them. Throws
- * `IllegalConfigError` for an unknown version.
- */
-export function controlRequestVersions(interBrokerProtocolVersion: string): Readonly<Record<ControlApi, number>> {
-  const id = parseKafkaVersion(interBrokerProtocolVersion).id
-  const since = (name: string): boolean => id >= parseKafkaVersion(name).id
-  const metadata = since('1.0-IV0') ? 4 : since('0.10.2-IV0') ? 3 : since('0.10.0-IV1') ? 2 : since('0.9.0') ? 1 : 0
-  return { LeaderAndIsr: since('1.0-IV0') ? 1 : 0, UpdateMetadata: metadata, StopReplica: 0 }
 }

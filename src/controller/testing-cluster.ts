@@ -108,6 +108,7 @@ export class TestCluster {
   readonly complaints: string[] = []
   readonly notes: string[] = []
   private readonly config: Partial<ControllerConfig>
+  private tool: KafkaZk | undefined
 
   constructor(config: Partial<ControllerConfig> = {}) {
     this.config = config
@@ -174,8 +175,10 @@ export class TestCluster {
     return active[0]!
   }
 
+  /** A tool's client. */
   get zk(): KafkaZk {
-    return testKafkaZk(this.tree, 'tool', this.clock, this.log).zk
+    this.tool ??= testKafkaZk(this.tree, 'tool', this.clock, this.log).zk
+    return this.tool
   }
 
   /** The process is gone and its session has timed out. */
@@ -219,6 +222,50 @@ export class TestCluster {
   async stateLine(topic: string, partition = 0): Promise<string> {
     const state = await this.state(topic, partition)
     return state ? `leader ${state.leader} epoch ${state.leaderEpoch} isr [${state.isr.join(',')}] v${state.zkVersion}` : 'none'
+  }
+
+  /** What must hold when nothing is under way. Answers what does not. */
+  async problems(): Promise<string[]> {
+    const found: string[] = []
+    const active = [...this.brokers.values()].filter((broker) => broker.controller.isActive)
+    if (active.length !== 1) found.push(`${active.length} controllers`)
+    for (const path of ['/admin/reassign_partitions', '/admin/preferred_replica_election'])
+      if (this.tree.get(path)) found.push(`${path} is left`)
+    for (const path of ['/admin/delete_topics', '/isr_change_notification'])
+      if (this.tree.get(path)?.children.size) found.push(`${path} is not empty`)
+    const assignments = await this.zk.getAssignments(await this.zk.getTopics())
+    for (const [topic, assignment] of assignments) {
+      for (const [partition, replicas] of assignment) found.push(...(await this.partitionProblems(topic, partition, replicas)))
+    }
+    for (const broker of this.brokers.values()) {
+      for (const [key, { topic }] of broker.hosted)
+        if (!assignments.has(topic)) found.push(`${broker.id} hosts ${key} of a deleted topic`)
+      for (const key of broker.leaders.keys())
+        if (!assignments.has(key.slice(0, key.lastIndexOf('-')))) found.push(`${broker.id} knows ${key} of a deleted topic`)
+    }
+    return found
+  }
+
+  private async partitionProblems(topic: string, partition: number, replicas: readonly BrokerId[]): Promise<string[]> {
+    const key = `${topic}-${partition}`
+    const state = await this.state(topic, partition)
+    if (!state) return [`${key} has no state`]
+    const found: string[] = []
+    if (!this.brokers.has(state.leader)) found.push(`${key}: leader ${state.leader} is not alive`)
+    if (!state.isr.includes(state.leader)) found.push(`${key}: leader ${state.leader} is not in the ISR ${state.isr}`)
+    if (state.isr.some((id) => !replicas.includes(id))) found.push(`${key}: ISR ${state.isr} is not within ${replicas}`)
+    for (const broker of this.brokers.values()) {
+      if (broker.leaders.get(key) !== state.leader)
+        found.push(`${key}: ${broker.id} thinks that ${broker.leaders.get(key)} leads, not ${state.leader}`)
+      const hosted = broker.hosted.get(key)
+      if (replicas.includes(broker.id) !== (hosted !== undefined))
+        found.push(`${key}: ${broker.id} ${hosted ? 'still hosts' : 'does not host'} it`)
+      if (hosted && hosted.leaderEpoch !== state.leaderEpoch)
+        found.push(`${key}: ${broker.id} is at epoch ${hosted.leaderEpoch}, not ${state.leaderEpoch}`)
+      if (hosted && hosted.leader === broker.id && hosted.zkVersion !== state.zkVersion)
+        found.push(`${key}: leader has zkVersion ${hosted.zkVersion}, not ${state.zkVersion}`)
+    }
+    return found
   }
 
   /** Takes what was written and sent since the last call. */

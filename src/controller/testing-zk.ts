@@ -46,6 +46,7 @@ export class TestSession implements ZkSession, TreeWatcher {
   private readonly armedChildren = new Set<string>()
   private readonly sessionHandlers: SessionHandler[] = []
   private readonly faults: PlannedFault[] = []
+  private countdown: { left: number; readonly fault: Fault } | undefined
   private held: (() => void)[] = []
 
   constructor(tree: TestTree, name: string) {
@@ -63,8 +64,13 @@ export class TestSession implements ZkSession, TreeWatcher {
     this.faults.push({ prefix, fault, count })
   }
 
-  get unusedFaults(): number {
-    return this.faults.reduce((sum, one) => sum + one.count, 0)
+  /** The `n`th write from now on (0: the next), whatever it is. */
+  failWrite(n: number, fault: Fault): void {
+    this.countdown = { left: n, fault }
+  }
+
+  get faultIsPending(): boolean {
+    return this.countdown !== undefined || this.faults.some(({ count }) => count > 0)
   }
 
   // ---- requests
@@ -133,17 +139,27 @@ export class TestSession implements ZkSession, TreeWatcher {
   }
 
   private write(op: Exclude<ZkWriteOp, { op: 'check' }>): ZkResponse {
-    const line = `${op.op} ${op.path}`
-    const planned = this.faults.find((one) => one.count > 0 && line.startsWith(one.prefix))
-    if (planned) planned.count--
-    if (planned?.fault === 'lost') return reply('connectionLoss', op.path)
-    if (planned?.fault === 'badVersion') return reply('badVersion', op.path)
-    if (planned?.fault === 'expire') {
+    const fault = this.takeFault(`${op.op} ${op.path}`)
+    if (fault === 'lost') return reply('connectionLoss', op.path)
+    if (fault === 'badVersion') return reply('badVersion', op.path)
+    if (fault === 'expire') {
       void this.expire()
       return reply('sessionExpired', op.path)
     }
     const result = this.tree.write(this.name, this.treeOp(op))
-    return planned?.fault === 'applied' ? reply('connectionLoss', op.path) : this.writeReply(result)
+    return fault === 'applied' ? reply('connectionLoss', op.path) : this.writeReply(result)
+  }
+
+  private takeFault(line: string): Fault | undefined {
+    const planned = this.faults.find((one) => one.count > 0 && line.startsWith(one.prefix))
+    if (planned) {
+      planned.count--
+      return planned.fault
+    }
+    if (!this.countdown || this.countdown.left-- > 0) return undefined
+    const { fault } = this.countdown
+    this.countdown = undefined
+    return fault
   }
 
   private treeOp(op: Exclude<ZkWriteOp, { op: 'check' }>): TreeOp {

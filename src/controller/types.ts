@@ -10,7 +10,7 @@ export type ControlApi = 'LeaderAndIsr' | 'UpdateMetadata' | 'StopReplica'
 
 /**
  * Port to the brokers: per broker one queue, one request in flight, resent until answered or the broker is removed. Versions by
- * `controlRequestVersions`, client id = the controller's broker id as text. `send` to an unknown broker drops the request.
+ * `inter.broker.protocol.version`, client id = the controller's broker id as text. `send` to an unknown broker drops the request.
  * The callback comes in a later turn, never after `removeBroker`. One request object may be handed to several brokers: never change it.
  */
 export interface BrokerRpc {

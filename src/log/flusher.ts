@@ -12,6 +12,8 @@ export class LogFlusher {
   readonly #log: PartitionLog
   readonly #environment: LogEnvironment
   #flushing: Promise<void> | undefined
+  /** The folder itself may be new too. */
+  #isFirst = true
   /** Where the log was cut while a flush was under way. */
   #limit = Number.POSITIVE_INFINITY
 
@@ -33,8 +35,10 @@ export class LogFlusher {
   /** Makes everything below `offset` durable. Later calls wait for the running flush and go on from there. */
   async flushTo(offset: number): Promise<void> {
     while (this.#flushing !== undefined) await this.#flushing
-    if (offset <= this.recoveryPoint || this.#log.isClosed) return
-    const run = this.#run(offset)
+    // The log may have been cut since the flush was asked for.
+    const end = Math.min(offset, this.#log.logEndOffset)
+    if (end <= this.recoveryPoint || this.#log.isClosed) return
+    const run = this.#run(end)
     // Who waits for this one meets the error in a flush of its own.
     this.#flushing = run.catch(() => {})
     try {
@@ -76,6 +80,8 @@ export class LogFlusher {
   #syncFolder(segments: readonly LogSegment[]): void {
     if (!segments.some((segment) => segment.isNewInFolder)) return
     this.#environment.disk.syncDirectory(this.#log.directory)
+    if (this.#isFirst) this.#environment.disk.syncDirectory(this.#log.logDir)
+    this.#isFirst = false
     for (const segment of segments) segment.isNewInFolder = false
   }
 

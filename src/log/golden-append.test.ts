@@ -96,7 +96,7 @@ describe('the files of a log are byte for byte those of Apache Kafka 1.1.1', () 
     const different = await writeAgain('segments-none-0', (log, batches) => {
       const results = log.appendAllAsLeader(batches.map(asSent), 0, true)
       assert.equal(results.length, batches.length)
-      results.forEach((result, i) => assert.equal(result.firstOffset, i === 0 ? 0 : results[i - 1]!.lastOffset + 1))
+      for (const [i, result] of results.entries()) assert.equal(result.firstOffset, i === 0 ? 0 : results[i - 1]!.lastOffset + 1)
     })
     assert.deepEqual(different, [])
   })

@@ -31,6 +31,8 @@ export abstract class IndexFile {
   #fileBytes: number
   #buffer: Buffer | undefined
   #persisted: number
+  /** Entries in the file that a power loss could take away or bring back. */
+  #isUnsynced = false
 
   /** Opens or creates it. `maxBytes`: `segment.index.bytes`, the length of a new file. A file that is there is taken as full of entries. */
   constructor(disk: Disk, path: string, baseOffset: number, entryBytes: number, maxBytes: number, fileBytes: number | undefined) {
@@ -108,6 +110,7 @@ export abstract class IndexFile {
   protected keep(entries: number): void {
     if (entries > this.entries) return
     this.bytes()
+    if (entries < this.#persisted) this.#isUnsynced = true
     this.entries = entries
     this.#persisted = Math.min(this.#persisted, entries)
   }
@@ -118,6 +121,7 @@ export abstract class IndexFile {
     const from = this.#persisted * this.entryBytes
     this.#open().writeSync(this.bytes(), from, this.sizeInBytes - from, from)
     this.#persisted = this.entries
+    this.#isUnsynced = true
     if (this.sizeInBytes > this.#fileBytes) this.#fileBytes = this.sizeInBytes
   }
 
@@ -140,6 +144,7 @@ export abstract class IndexFile {
   reset(maxBytes: number): void {
     this.#buffer = Buffer.alloc(0)
     this.entries = this.#persisted = 0
+    this.#isUnsynced = true
     if (this.#fileBytes !== 0) this.#setLength(0)
     this.maxEntries = Math.floor(maxBytes / this.entryBytes)
     this.onReset()
@@ -154,11 +159,15 @@ export abstract class IndexFile {
 
   async datasync(): Promise<void> {
     this.persist()
+    if (!this.#isUnsynced) return
+    this.#isUnsynced = false
     await this.#open().datasync()
   }
 
   fsyncSync(): void {
     this.persist()
+    if (!this.#isUnsynced) return
+    this.#isUnsynced = false
     this.#open().fsyncSync()
   }
 

@@ -16,6 +16,7 @@ import {
 import type { LogFolder } from './file-names.ts'
 import { LEADER_EPOCH_FILE, parseLogFolder } from './file-names.ts'
 import type { PartitionLog } from './log.ts'
+import type { LogManagerOptions } from './log-manager-options.ts'
 
 const LOCK_FILE = '.lock'
 const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown'
@@ -34,6 +35,8 @@ export class LogStartError extends Error {
 export interface LoadPlan {
   readonly folders: readonly (LogFolder & { readonly name: string })[]
   readonly recoveryPoints: ReadonlyMap<string, number>
+  /** There was a recovery point checkpoint: a log that it does not name has not been flushed at all. */
+  readonly knowsRecoveryPoints: boolean
   readonly logStartOffsets: ReadonlyMap<string, number>
   /** The last shutdown was clean. */
   readonly wasClean: boolean
@@ -49,6 +52,7 @@ export class LogDirectory {
   /** Recovery points as they are on disk, and whether this process wrote them. */
   readonly #recoveryPoints = new Map<string, number>()
   #wroteRecoveryPoints = false
+  #hadRecoveryPoints = false
   #writtenStartOffsets: string | undefined
   #writtenHighWatermarks: string | undefined
 
@@ -65,6 +69,7 @@ export class LogDirectory {
       if (!this.#disk.exists(this.path)) {
         this.#logger.info(`Log directory ${this.path} not found, creating it.`)
         this.#disk.makeDirectory(this.path)
+        this.#disk.syncDirectory(this.path.slice(0, this.path.lastIndexOf('/')) || '/')
       }
       if (!this.#disk.isUsable(this.path))
         throw new DiskError('EACCES', this.path, `${this.path} is not a readable log directory.`)
@@ -111,6 +116,7 @@ export class LogDirectory {
     const names = [RECOVERY_POINT_CHECKPOINT, LOG_START_OFFSET_CHECKPOINT, REPLICATION_OFFSET_CHECKPOINT]
     if (withCleaner) names.push(CLEANER_OFFSET_CHECKPOINT)
     try {
+      this.#hadRecoveryPoints = this.#disk.exists(`${this.path}/${RECOVERY_POINT_CHECKPOINT}`)
       for (const name of names) ensureCheckpoint(this.#disk, `${this.path}/${name}`)
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
@@ -140,7 +146,8 @@ export class LogDirectory {
       }
       folders.push({ ...folder, name: entry.name })
     }
-    return { folders, recoveryPoints, logStartOffsets, wasClean }
+    const knowsRecoveryPoints = this.#hadRecoveryPoints && this.malformed === undefined
+    return { folders, recoveryPoints, knowsRecoveryPoints, logStartOffsets, wasClean }
   }
 
   /** An unreadable file is logged, then it is as if it were empty; the directory fails as soon as everything is loaded. */
@@ -226,4 +233,27 @@ export class LogDirectory {
     writeOffsetCheckpoint(this.#disk, `${this.path}/${REPLICATION_OFFSET_CHECKPOINT}`, entries)
     this.#writtenHighWatermarks = text
   }
+}
+
+/** Validates and locks the directories, makes missing checkpoint files. Throws `LogStartError` when none can be used. */
+export function openDirectories(disk: Disk, logger: Logger, options: LogManagerOptions): LogDirectory[] {
+  if (new Set(options.logDirs).size < options.logDirs.length) {
+    throw new LogStartError('KafkaException', `Duplicate log directory found: ${options.logDirs.join(', ')}`)
+  }
+  const offline = new Set(options.initialOfflineDirs ?? [])
+  const directories = options.logDirs.map((path) => new LogDirectory(disk, logger, path))
+  for (const directory of directories) directory.validate(offline.has(directory.path))
+  if (!directories.some((directory) => directory.isLive)) {
+    const message = `Shutdown broker because none of the specified log dirs from ${options.logDirs.join(', ')} can be created or validated`
+    logger.error(message)
+    throw new LogStartError('KafkaException', message)
+  }
+  try {
+    for (const directory of directories) if (directory.isLive) directory.lock()
+    for (const directory of directories) if (directory.isLive) directory.createCheckpoints(options.cleanerEnable)
+  } catch (error) {
+    for (const directory of directories) directory.unlock()
+    throw error
+  }
+  return directories
 }

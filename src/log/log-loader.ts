@@ -40,7 +40,8 @@ export interface LogSpec {
   readonly config: LogConfig
   /** From the checkpoint, else 0. */
   readonly logStartOffset: number
-  readonly recoveryPoint: number
+  /** From the checkpoint; undefined when there was none. */
+  readonly recoveryPoint: number | undefined
   /** The directory was left by a clean shutdown: nothing is scanned. */
   readonly hadCleanShutdown: boolean
 }
@@ -137,7 +138,7 @@ class Loader {
         this.#segments.add(this.#openSegment(offset))
       }
     }
-    const { recoveryPoint, hadCleanShutdown } = this.#spec
+    const { recoveryPoint = 0, hadCleanShutdown } = this.#spec
     // A segment that is recovered anyway is not recovered twice.
     const unflushed = hadCleanShutdown
       ? Number.POSITIVE_INFINITY
@@ -183,17 +184,17 @@ class Loader {
 
   /** Recovers what may not have been flushed; returns the log end. */
   *recoverUnflushed(): Generator<void, number> {
-    const { config, directory, recoveryPoint, hadCleanShutdown } = this.#spec
+    const { config, directory, recoveryPoint = 0, hadCleanShutdown } = this.#spec
     this.#epochs = new LeaderEpochCache(this.#environment.disk, this.#path(LEADER_EPOCH_FILE))
     if (this.#segments.length === 0) {
       this.#segments.add(new LogSegment(this.#environment, directory, 0, config, this.#names, true))
-      this.#recoveryPoint = Math.min(recoveryPoint, 0)
       return 0
     }
     if (!hadCleanShutdown) yield* this.#recoverFrom(recoveryPoint)
     const { active } = this.#segments
     const logEndOffset = active.readNextOffset()
-    this.#recoveryPoint = logEndOffset
+    // What was found after a crash may be in the page cache only; 1.1 takes it for flushed.
+    this.#recoveryPoint = hadCleanShutdown ? logEndOffset : Math.min(recoveryPoint, logEndOffset)
     active.offsetIndex.resize(config.segmentIndexBytes)
     active.timeIndex.resize(config.segmentIndexBytes)
     return logEndOffset
@@ -204,8 +205,11 @@ class Loader {
     for (const [i, segment] of unflushed.entries()) {
       this.#logger.info(`Recovering unflushed segment ${segment.baseOffset}`)
       const cut = yield* this.#recoverOrEmpty(segment)
-      if (cut === 0) continue
-      this.#logger.warn(`Corruption found in segment ${segment.baseOffset}, truncating to offset ${segment.readNextOffset()}`)
+      const next = unflushed[i + 1]
+      if (cut === 0 && (next === undefined || !this.#isTorn(segment, next))) continue
+      this.#logger.warn(
+        `Corruption found in segment ${segment.baseOffset}, truncating to offset ${segment.readNextOffset()}`,
+      )
       for (const later of unflushed.slice(i + 1)) {
         this.#segments.remove(later)
         later.abandon()
@@ -214,6 +218,15 @@ class Loader {
       }
       return
     }
+  }
+
+  /**
+   * A power loss can cut an unflushed segment between two batches while the next one is there: a hole that no CRC shows. 1.1 keeps what
+   * is behind it. Where holes are made on purpose (compaction), or nothing is known of what was flushed, we keep it too.
+   */
+  #isTorn(segment: LogSegment, next: LogSegment): boolean {
+    if (this.#spec.config.compact || this.#spec.recoveryPoint === undefined) return false
+    return segment.readNextOffset() < next.baseOffset
   }
 
   *#recoverOrEmpty(segment: LogSegment): Generator<void, number> {

@@ -1,6 +1,5 @@
 import type { PartitionKey } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
-import type { Timer } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
 import type { OffsetEntry } from './checkpoints.ts'
 import { REPLICATION_OFFSET_CHECKPOINT, readOffsetCheckpoint } from './checkpoints.ts'
@@ -8,9 +7,11 @@ import type { LogEnvironment } from './environment.ts'
 import { deleteFolderName, logFolderName } from './file-names.ts'
 import type { LogOwner } from './log.ts'
 import { PartitionLog } from './log.ts'
-import { LogDirectory, LogStartError } from './log-directory.ts'
+import type { LogDirectory } from './log-directory.ts'
+import { LogStartError, openDirectories } from './log-directory.ts'
 import { loadLog } from './log-loader.ts'
 import type { LogEnvironmentOptions, LogManagerOptions } from './log-manager-options.ts'
+import { PeriodicTasks } from './periodic-tasks.ts'
 import { CorruptSegmentError } from './segment.ts'
 import { TailCache } from './tail-cache.ts'
 import type { Log, LogConfig, LogManager } from './types.ts'
@@ -38,7 +39,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
   readonly #futureLogs = new Map<PartitionKey, PartitionLog>()
   readonly #listeners: ((logDir: string) => void)[] = []
   readonly #failing = new Set<string>()
-  readonly #timers = new Set<Timer>()
+  readonly #tasks: PeriodicTasks
   /** Directories whose checkpoints are to be written at the end of the turn. */
   readonly #dirty = new Set<string>()
   #isStopped = false
@@ -54,7 +55,8 @@ export class BrokerLogManager implements LogManager, LogOwner {
       producerIdExpirationMs: options.producerIdExpirationMs,
       onDiskFailure: (logDir, error) => this.#onDiskFailure(logDir, error),
     }
-    this.#directories = openDirectories(this.#environment, options)
+    this.#tasks = new PeriodicTasks(environment.clock)
+    this.#directories = openDirectories(environment.disk, this.#environment.logger, options)
   }
 
   get liveDirectories(): readonly string[] {
@@ -81,6 +83,12 @@ export class BrokerLogManager implements LogManager, LogOwner {
     }
     logger.info(`Logs loading complete in ${Math.round(clock.now() - started)} ms.`)
     this.#startTimers()
+    this.#background(this.#flushRecovered())
+  }
+
+  /** What recovery found is made durable, one log after the other, beside everything else. */
+  async #flushRecovered(): Promise<void> {
+    for (const log of [...this.#logs.values()]) if (log.recoveryPoint < log.logEndOffset) await log.flush().catch(ignoreDiskError)
   }
 
   async #loadDirectory(directory: LogDirectory, topicConfigs: ReadonlyMap<string, LogConfig>): Promise<void> {
@@ -104,7 +112,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
           place,
           config,
           plan.logStartOffsets.get(key) ?? 0,
-          plan.recoveryPoints.get(key) ?? 0,
+          plan.recoveryPoints.get(key) ?? (plan.knowsRecoveryPoints ? 0 : undefined),
           plan.wasClean,
         )
         let step = loading.next()
@@ -117,6 +125,8 @@ export class BrokerLogManager implements LogManager, LogOwner {
         }
         this.#adopt(key, step.value, folder.kind === 'future')
       }
+      // Recovery may have found less than the checkpoint promised.
+      if (this.#logsIn(directory.path).some((log) => directory.isBehind(log))) directory.writeRecoveryPoints(this.#logsIn(directory.path))
       directory.removeCleanMarker()
       if (directory.malformed !== undefined) this.#onDiskFailure(directory.path, directory.malformed)
     } catch (error) {
@@ -133,7 +143,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     place: { readonly topic: string; readonly partition: number; readonly logDir: string; readonly directory: string },
     config: LogConfig,
     logStartOffset: number,
-    recoveryPoint: number,
+    recoveryPoint: number | undefined,
     hadCleanShutdown: boolean,
   ): Generator<void, PartitionLog> {
     const { clock } = this.#environment
@@ -168,32 +178,15 @@ export class BrokerLogManager implements LogManager, LogOwner {
     const { logger } = this.#environment
     const options = this.#options
     logger.info(`Starting log cleanup with a period of ${options.retentionCheckMs} ms.`)
-    this.#every(options.initialTaskDelayMs, options.retentionCheckMs, () => this.cleanupLogs())
+    this.#tasks.every(options.initialTaskDelayMs, options.retentionCheckMs, () => this.cleanupLogs())
     logger.info(`Starting log flusher with a default period of ${javaLong(options.flushCheckMs)} ms.`)
-    this.#every(options.initialTaskDelayMs, options.flushCheckMs, () => this.#flushDirtyLogs())
-    this.#every(options.initialTaskDelayMs, options.flushRecoveryOffsetCheckpointMs, () => this.checkpointRecoveryPoints())
-    this.#every(options.initialTaskDelayMs, options.flushStartOffsetCheckpointMs, () => this.checkpointLogStartOffsets())
-    this.#every(INDEX_PERSIST_MS, INDEX_PERSIST_MS, () => this.#forEachLog((log) => log.persistIndexes()))
-    this.#every(PRODUCER_EXPIRATION_CHECK_MS, PRODUCER_EXPIRATION_CHECK_MS, () =>
+    this.#tasks.every(options.initialTaskDelayMs, options.flushCheckMs, () => this.#flushDirtyLogs())
+    this.#tasks.every(options.initialTaskDelayMs, options.flushRecoveryOffsetCheckpointMs, () => this.checkpointRecoveryPoints())
+    this.#tasks.every(options.initialTaskDelayMs, options.flushStartOffsetCheckpointMs, () => this.checkpointLogStartOffsets())
+    this.#tasks.every(INDEX_PERSIST_MS, INDEX_PERSIST_MS, () => this.#forEachLog((log) => log.persistIndexes()))
+    this.#tasks.every(PRODUCER_EXPIRATION_CHECK_MS, PRODUCER_EXPIRATION_CHECK_MS, () =>
       this.#forEachLog((log) => log.removeExpiredProducers()),
     )
-  }
-
-  #every(firstMs: number, periodMs: number, work: () => void): void {
-    const arm = (delay: number) => {
-      const timer = this.#environment.clock.timer(
-        delay,
-        () => {
-          this.#timers.delete(timer)
-          if (this.#isStopped) return
-          work()
-          if (Number.isFinite(periodMs) && periodMs < 2 ** 53) arm(periodMs)
-        },
-        true,
-      )
-      this.#timers.add(timer)
-    }
-    arm(firstMs)
   }
 
   /** A disk error of one log must not keep the others from their turn; its directory is marked by then. */
@@ -223,10 +216,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
   }
 
   #background(work: Promise<void>): void {
-    work.catch((error: unknown) => {
-      // The directory was marked where the error came up.
-      if (!(error instanceof DiskError)) throw error
-    })
+    work.catch(ignoreDiskError)
   }
 
   // ---------------------------------------------------------------- logs
@@ -260,7 +250,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
         directory: `${directory.path}/${logFolderName(topic, partition)}`,
       }
       this.#environment.disk.makeDirectory(place.directory)
-      const log = runToEnd(this.#load(place, config, 0, 0, false))
+      const log = runToEnd(this.#load(place, config, 0, undefined, false))
       this.#logs.set(key, log)
       this.#environment.logger.info(`Created log for partition ${key} in ${directory.path}.`)
       return log
@@ -308,19 +298,13 @@ export class BrokerLogManager implements LogManager, LogOwner {
   }
 
   #removeFolderLater(path: string): void {
-    const { clock, disk, logger } = this.#environment
-    const timer = clock.timer(
-      this.#options.defaultConfig.fileDeleteDelayMs,
-      () => {
-        this.#timers.delete(timer)
-        disk.removeTree(path).then(
-          () => logger.info(`Deleted log in ${path}.`),
-          (error: unknown) => logger.error(`Exception while deleting ${path} in kafka-delete-logs.`, error),
-        )
-      },
-      true,
-    )
-    this.#timers.add(timer)
+    const { disk, logger } = this.#environment
+    this.#tasks.after(this.#options.defaultConfig.fileDeleteDelayMs, () => {
+      disk.removeTree(path).then(
+        () => logger.info(`Deleted log in ${path}.`),
+        (error: unknown) => logger.error(`Exception while deleting ${path} in kafka-delete-logs.`, error),
+      )
+    })
   }
 
   // ---------------------------------------------------------------- checkpoints
@@ -449,11 +433,10 @@ export class BrokerLogManager implements LogManager, LogOwner {
   async shutdown(): Promise<void> {
     const { logger } = this.#environment
     logger.info('Shutting down.')
-    for (const timer of this.#timers) timer.cancel()
-    this.#timers.clear()
+    this.#tasks.cancel()
     const all = [...this.#logs.values(), ...this.#futureLogs.values()]
     // A log that cannot be flushed has taken its directory offline: that one gets no clean-shutdown marker.
-    await Promise.all(all.map((log) => log.flush().catch(() => {})))
+    await Promise.all(all.map((log) => log.prepareClose().catch(ignoreDiskError)))
     for (const directory of this.#directories) {
       const logs = all.filter((log) => log.logDir === directory.path)
       const isClean = this.#attempt(directory, () => {
@@ -477,11 +460,15 @@ export class BrokerLogManager implements LogManager, LogOwner {
 
   #abandonAll(): void {
     this.#isStopped = true
-    for (const timer of this.#timers) timer.cancel()
-    this.#timers.clear()
+    this.#tasks.cancel()
     for (const log of [...this.#logs.values(), ...this.#futureLogs.values()]) log.abandon()
     for (const directory of this.#directories) directory.unlock()
   }
+}
+
+/** The directory was marked where the error came up. */
+function ignoreDiskError(error: unknown): void {
+  if (!(error instanceof DiskError)) throw error
 }
 
 function runToEnd<T>(steps: Generator<void, T>): T {
@@ -494,27 +481,4 @@ function runToEnd<T>(steps: Generator<void, T>): T {
 /** As Java prints a long that stands for "never". */
 function javaLong(value: number): string {
   return value >= 2 ** 63 || value === Number.POSITIVE_INFINITY ? '9223372036854775807' : String(value)
-}
-
-function openDirectories(environment: LogEnvironment, options: LogManagerOptions): LogDirectory[] {
-  const { logger, disk } = environment
-  if (new Set(options.logDirs).size < options.logDirs.length) {
-    throw new LogStartError('KafkaException', `Duplicate log directory found: ${options.logDirs.join(', ')}`)
-  }
-  const offline = new Set(options.initialOfflineDirs ?? [])
-  const directories = options.logDirs.map((path) => new LogDirectory(disk, logger, path))
-  for (const directory of directories) directory.validate(offline.has(directory.path))
-  if (!directories.some((directory) => directory.isLive)) {
-    const message = `Shutdown broker because none of the specified log dirs from ${options.logDirs.join(', ')} can be created or validated`
-    logger.error(message)
-    throw new LogStartError('KafkaException', message)
-  }
-  try {
-    for (const directory of directories) if (directory.isLive) directory.lock()
-    for (const directory of directories) if (directory.isLive) directory.createCheckpoints(options.cleanerEnable)
-  } catch (error) {
-    for (const directory of directories) directory.unlock()
-    throw error
-  }
-  return directories
 }

@@ -5,7 +5,6 @@ import { batchMaxTimestamp } from './batch-fields.ts'
 import { BatchScanner } from './batch-scanner.ts'
 import type { PartitionLog } from './log.ts'
 import type { LogSegment } from './segment.ts'
-import { found } from './segment.ts'
 import type { TailRing } from './tail-cache.ts'
 import type { AbortedTransaction, ReadResult, RecordsSlice, TimestampOffset } from './types.ts'
 

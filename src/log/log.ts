@@ -316,10 +316,13 @@ export class PartitionLog implements Log {
   }
 
   #cutAt(offset: number): void {
-    for (const segment of [...this.segments]) if (segment.baseOffset > offset) this.#deleteSegment(segment)
+    // The order on the medium matters too: a power loss must not bring later segments back behind a shorter one.
+    if (this.#deleteFromEnd((segment) => segment.baseOffset > offset)) this.#environment.disk.syncDirectory(this.directory)
     const active = this.segments.active
     active.tail = this.#tail
-    active.truncateTo(offset, this.#config, this.#environment.clock.wall())
+    const cut = active.truncateTo(offset, this.#config, this.#environment.clock.wall())
+    // Else a power loss could bring old batches back behind new ones.
+    if (cut > 0) active.file().fsyncSync()
     this.#setEnd(offset)
     this.#logStartOffset = Math.min(offset, this.#logStartOffset)
     this.epochs.truncateFromEnd(offset)
@@ -344,8 +347,9 @@ export class PartitionLog implements Log {
   /** Drops every segment; the log starts and ends at `offset`. */
   restartAt(offset: number): void {
     this.logger.debug(`Truncate and start at offset ${offset}`)
-    for (const segment of [...this.segments]) this.#deleteSegment(segment)
+    this.#deleteFromEnd(() => true)
     this.#newSegment(offset)
+    this.#environment.disk.syncDirectory(this.directory)
     this.#setEnd(offset)
     this.#logStartOffset = offset
     this.epochs.clear()
@@ -358,6 +362,13 @@ export class PartitionLog implements Log {
     this.#flusher.truncated(offset)
     this.#highWatermark = Math.min(offset, this.#highWatermark)
     this.#reader.truncated()
+  }
+
+  /** From the last one on: what a crash leaves is a log that ends earlier, never one with a hole. */
+  #deleteFromEnd(gone: (segment: LogSegment) => boolean): boolean {
+    const segments = [...this.segments].filter(gone).reverse()
+    for (const segment of segments) this.#deleteSegment(segment)
+    return segments.length > 0
   }
 
   /** Takes a segment out of the log; its files get `.deleted` now and go after `file.delete.delay.ms`. */
@@ -438,6 +449,20 @@ export class PartitionLog implements Log {
   }
 
   // ---------------------------------------------------------------- close
+
+  /** Everything that a clean close leaves behind is made durable, off the loop; nothing may be appended after it. */
+  async prepareClose(): Promise<void> {
+    this.guard(() => {
+      this.producers.take()
+      this.segments.active.becomeInactive()
+    })
+    await this.flush()
+    try {
+      for (const segment of this.segments) await segment.datasyncIndexes()
+    } catch (error) {
+      throw this.failed(error)
+    }
+  }
 
   close(): void {
     if (this.#isClosed) return

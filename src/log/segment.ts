@@ -363,6 +363,17 @@ export class LogSegment implements ByteSource {
     }
   }
 
+  /** Index entries that were written since the last sync; what `datasync` does beside the data. */
+  async datasyncIndexes(): Promise<void> {
+    this.pin()
+    try {
+      await this.offsetIndex.datasync()
+      await this.timeIndex.datasync()
+    } finally {
+      this.unpin()
+    }
+  }
+
   fsyncSync(): void {
     this.file().fsyncSync()
     this.offsetIndex.fsyncSync()

@@ -115,6 +115,36 @@ describe('the codecs', () => {
     assert.equal(lines.length, 1941)
   })
 
+  it('do so with what real clients and brokers said to each other', () => {
+    interface Capture {
+      readonly name: string
+      readonly version: number
+      readonly requestHex: string
+      readonly responseHex: string | null
+    }
+    const lines = goldenLines<Capture>('live/captures.jsonl.gz')
+    for (const { name, version, requestHex, responseHex } of lines) {
+      const reader = new ByteReader(Buffer.from(requestHex, 'hex'))
+      const writer = new ByteWriter()
+      const header = decodeRequestHeader(reader)
+      if (isVersionProbe(header)) {
+        encodeVersionProbeAnswer(writer, header.correlationId)
+        assert.equal(writer.copy().toString('hex'), responseHex, `${name} v${version}`)
+        continue
+      }
+      encodeRequestHeader(writer, header)
+      const api = apiOf(header)
+      api.encodeRequest(writer, version, api.decodeRequest(reader, version))
+      assert.equal(writer.copy().toString('hex'), requestHex, `${name} v${version} request`)
+      if (responseHex === null) continue
+      const response = new ByteReader(Buffer.from(responseHex, 'hex'))
+      writer.reset().int32(response.int32())
+      api.encodeResponse(writer, version, api.decodeResponse(response, version))
+      assert.equal(writer.copy().toString('hex'), responseHex, `${name} v${version} response`)
+    }
+    assert.equal(lines.length, 365)
+  })
+
   it('do so with embedded structures and headers', () => {
     const version = defineStruct({ version: int16 })
     const requestHeader = { apiKey: int16, apiVersion: int16, correlationId: int32 }

@@ -5,6 +5,7 @@ import { apiByKey } from './apis/index.ts'
 import { apiOf, decodeRequestHeader, isVersionProbe } from './framing.ts'
 import * as batch from './records/batch.ts'
 import { checkFollowerAppend, compress, decompress, downConvert, RecordCursor, validateAndAssign } from './records/index.ts'
+import { scanned, scanRecords } from './records/scan.ts'
 import type { AppendRules } from './records/types.ts'
 import { goldenLines, seededRandom } from './testing-golden.ts'
 
@@ -123,6 +124,31 @@ describe('fuzz', () => {
       )
     }
     assert.ok(appended > 500 && refused > 500, `${appended} appended, ${refused} refused`)
+  })
+
+  it('the quick scan says yes only where the slow walk agrees', () => {
+    const random = seededRandom(seed + 4)
+    const sets = goldenLines<{ hex: string; name: string }>('records.jsonl.gz').filter(({ name }) => name.startsWith('v2 none'))
+    let agreed = 0
+    for (let i = 0; i < 15000 * factor; i++) {
+      const bytes = Buffer.from(sets[random(sets.length)]!.hex, 'hex')
+      bytes[61 + random(bytes.length - 61)] = random(256)
+      const { length } = bytes
+      const dense = random(2) === 0
+      const first = batch.firstTimestamp(bytes, 0)
+      if (!scanRecords(bytes, 61, length, batch.recordsCount(bytes, 0), first, dense, false, 0, Number.POSITIVE_INFINITY))
+        continue
+      bytes.writeInt16BE(0, 21)
+      const cursor = new RecordCursor().open(bytes, 0)
+      let [max, indexOfMax, count] = [-1, -1, 0]
+      for (; cursor.next(); count++) {
+        if (dense) assert.equal(cursor.offset - batch.baseOffset(bytes, 0), count)
+        if (cursor.timestamp > max) [max, indexOfMax] = [cursor.timestamp, count]
+      }
+      assert.deepEqual({ ...scanned }, { maxTimestamp: max, indexOfMax })
+      agreed++
+    }
+    assert.ok(agreed > 1000, `${agreed} agreed`)
   })
 
   it('mutated compressed streams are refused or stay below the limit', () => {

@@ -12,25 +12,31 @@ export function epochBefore(log: Log, epoch: LeaderEpoch): LeaderEpoch {
 }
 
 /**
- * Brings a follower's log in line with a new leader's before anything is fetched (KIP-101), by questions of OffsetForLeaderEpoch v0:
- * "where does epoch e end at yours?" The answer does not say whether the leader has e at all; it may be the end of an older epoch, and then
- * records of e below that offset differ from the leader's (H4). So, unless e is the leader's own epoch, a second question for e - 1 follows:
- * an equal answer means that the leader has no record of e, and everything of e goes here too. Then the next older epoch is asked for.
+ * Brings a follower's log in line with a new leader's before anything is fetched, by questions of OffsetForLeaderEpoch v0, "where does
+ * epoch e end at yours?" (KIP-101):
+ * 1. For the epoch n that the controller gave us. It is no question about records: a broker that has not heard of n yet still thinks that it
+ *    leads an older epoch, and what it would make of our fetches is worth nothing (H5). One of ours then answers NOT_LEADER_FOR_PARTITION
+ *    and is asked again. A genuine 1.1.1 answers -1, also when it does lead n and has appended nothing yet: we go on as 1.1.1 does.
+ * 2. For the last epoch e of our log: everything behind the answer goes.
+ * 3. The answer does not say whether the leader has e at all; it may be the end of an older epoch, and then records of e below that offset
+ *    differ from the leader's (H4). So a question for e - 1 follows: an equal answer means that the leader has no record of e, and all of e
+ *    goes here too. Then the next older epoch is asked for (2).
  */
 export class Alignment {
   readonly #replica: Partition
-  readonly #single: boolean
+  readonly #asksTwice: boolean
+  #stage: 'probe' | 'end' | 'start'
   #epoch: LeaderEpoch
-  #asksStart = false
   #end: Offset = -1
   #done = false
 
-  /** `single`: one question only, as 1.1 (faithful H4). May truncate at once: without any epoch known, to the high watermark. */
-  constructor(replica: Partition, single: boolean) {
+  /** `probes`: with 1; `asksTwice`: with 3. May truncate at once: without any epoch known, to the high watermark. */
+  constructor(replica: Partition, options: { readonly probes: boolean; readonly asksTwice: boolean }) {
     this.#replica = replica
-    this.#single = single
+    this.#asksTwice = options.asksTwice
     this.#epoch = replica.requireLog().latestEpoch
-    if (this.#epoch < 0) this.#finishAtHighWatermark()
+    this.#stage = 'probe'
+    if (!options.probes) this.#begin()
   }
 
   get isDone(): boolean {
@@ -39,13 +45,20 @@ export class Alignment {
 
   /** Epoch to ask the leader for. */
   get question(): LeaderEpoch {
-    return this.#asksStart ? this.#epoch - 1 : this.#epoch
+    if (this.#stage === 'probe') return this.#replica.leaderEpoch
+    return this.#stage === 'end' ? this.#epoch : this.#epoch - 1
   }
 
   /** `endOffset` -1: the leader does not know. May truncate the log. */
   answer(endOffset: Offset): void {
-    if (this.#asksStart) this.#onStart(endOffset)
-    else this.#onEnd(endOffset)
+    if (this.#stage === 'probe') this.#begin()
+    else if (this.#stage === 'end') this.#onEnd(endOffset)
+    else this.#onStart(endOffset)
+  }
+
+  #begin(): void {
+    this.#stage = 'end'
+    if (this.#epoch < 0) this.#finishAtHighWatermark()
   }
 
   #onEnd(endOffset: Offset): void {
@@ -53,10 +66,10 @@ export class Alignment {
     const log = this.#replica.requireLog()
     this.#replica.truncateTo(endOffset)
     // What its own epoch holds came from this leader. Before epoch 0 there is nothing to confuse it with.
-    if (this.#single || this.#epoch === this.#replica.leaderEpoch || this.#epoch === 0) return this.#finish()
+    if (!this.#asksTwice || this.#epoch === this.#replica.leaderEpoch || this.#epoch === 0) return this.#finish()
     if (log.latestEpoch < this.#epoch) return this.#continueWith(log.latestEpoch)
     this.#end = endOffset
-    this.#asksStart = true
+    this.#stage = 'start'
   }
 
   #onStart(startOffset: Offset): void {
@@ -65,11 +78,11 @@ export class Alignment {
     const older = epochBefore(log, this.#epoch)
     const ownStart = log.endOffsetForEpoch(this.#epoch - 1)
     this.#replica.truncateTo(ownStart < 0 ? log.logStartOffset : ownStart)
-    this.#asksStart = false
     this.#continueWith(older)
   }
 
   #continueWith(epoch: LeaderEpoch): void {
+    this.#stage = 'end'
     this.#epoch = epoch
     if (epoch < 0) this.#finish()
   }

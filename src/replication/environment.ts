@@ -24,6 +24,8 @@ export interface ReplicationEnvironment {
   readonly isrStore: IsrStore
   readonly logger: Logger
   readonly counters: ReplicationCounters
+  /** Brokers whose followers are known to ask for epoch ends whenever they begin to follow: ours do, a genuine 1.1.1 not always. */
+  readonly probing: Set<BrokerId>
   /** The ISR in ZooKeeper changed by our hand: tell the controller. */
   isrChanged(partition: Partition): void
   /** Something of the partition changed outside of a request: complete what waits for it. */

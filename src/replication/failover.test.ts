@@ -257,12 +257,15 @@ test('OffsetForLeaderEpoch: 3, 6, -1 and the ends of epochs', async () => {
   bench.elect(1, [1, 2, 3])
   bench.announce()
   bench.produce(1, ['c'])
-  const ask = (broker: number, leaderEpoch: number, partition = 0) =>
-    bench.replicas(broker).offsetsForLeaderEpoch({ topics: [{ topic: TOPIC, partitions: [{ partition, leaderEpoch }] }] }).topics[0]!
-      .partitions[0]!
+  const ask = (broker: number, leaderEpoch: number, partition = 0, clientId = 'probe') => {
+    const topics = [{ topic: TOPIC, partitions: [{ partition, leaderEpoch }] }]
+    return bench.replicas(broker).offsetsForLeaderEpoch({ topics }, clientId).topics[0]!.partitions[0]!
+  }
   assert.deepEqual(ask(1, 0), { errorCode: 0, partition: 0, endOffset: 2 })
   assert.deepEqual(ask(1, 1), { errorCode: 0, partition: 0, endOffset: 3 })
   assert.deepEqual(ask(1, 7), { errorCode: 0, partition: 0, endOffset: -1 })
+  // For a follower, a later epoch means that it is not the leader any more.
+  assert.deepEqual(ask(1, 7, 0, 'broker-2-fetcher-0'), { errorCode: ErrorCode.NOT_LEADER_FOR_PARTITION, partition: 0, endOffset: -1 })
   assert.deepEqual(ask(1, -1), { errorCode: 0, partition: 0, endOffset: -1 })
   assert.deepEqual(ask(2, 0), { errorCode: ErrorCode.NOT_LEADER_FOR_PARTITION, partition: 0, endOffset: -1 })
   assert.deepEqual(ask(1, 0, 3), { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, partition: 3, endOffset: -1 })

@@ -1,21 +1,9 @@
-import type { BrokerId, PartitionId, PartitionKey } from '../base/ids.ts'
+import type { BrokerId, PartitionKey } from '../base/ids.ts'
 import type { ReplicationEnvironment } from './environment.ts'
 import { Fetcher } from './fetcher.ts'
+import { fetcherIndex } from './fetcher-names.ts'
 import type { Partition } from './partition.ts'
 import type { PeerRpc } from './types.ts'
-
-/** Java's String.hashCode, int32. */
-export function javaStringHash(text: string): number {
-  let hash = 0
-  for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0
-  return hash
-}
-
-/** Which of `num.replica.fetchers` fetchers of a leader takes the partition; as 1.1, so that both sides of a mixed cluster spread alike. */
-export function fetcherIndex(topic: string, partition: PartitionId, fetchers: number): number {
-  const hash = (Math.imul(31, javaStringHash(topic)) + partition) | 0
-  return (hash === -2147483648 ? 0 : Math.abs(hash)) % fetchers
-}
 
 /** Fetchers by leader broker and index. Changes take effect with `run`. */
 export class FetcherManager {

@@ -1,6 +1,7 @@
-import type { BrokerId, Offset } from '../base/ids.ts'
+import type { BrokerId, Millis, Offset } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
 import type { PartitionKey } from '../base/ids.ts'
+import type { Logger } from '../base/logger.ts'
 import type { WheelTimer } from '../base/timer-wheel.ts'
 import { DiskError } from '../ports/disk.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
@@ -9,6 +10,7 @@ import { Alignment } from './alignment.ts'
 import type { ReplicationEnvironment } from './environment.ts'
 import { FollowerFetchSession } from './fetch-session.ts'
 import type { SessionPartition } from './fetch-session.ts'
+import { fetcherClientId } from './fetcher-names.ts'
 import type { Partition } from './partition.ts'
 import type { PeerChannel, PeerRpc } from './types.ts'
 
@@ -16,6 +18,8 @@ type FetchAnswer = ResponseOf<'Fetch'>['responses'][number]['partitionResponses'
 
 /** How long a parked fetch may hold up partitions that were added since, before the connection is changed for a new one. */
 const HELD_UP_MS = 20
+/** Wait after a refused epoch question; doubles up to `replica.fetch.backoff.ms`. */
+const FIRST_RETRY_MS = 10
 const LATEST = -1
 const EARLIEST = -2
 
@@ -28,6 +32,8 @@ class Followed implements SessionPartition {
   phase: 'align' | 'range' | 'fetch' = 'align'
   alignment: Alignment | undefined
   delayed: WheelTimer | undefined
+  /** Refused epoch questions in a row. */
+  retries = 0
   inSession = false
   sentOffset: Offset = -1
   sentLogStart: Offset = -1
@@ -71,6 +77,8 @@ export class Fetcher {
   readonly #leader: BrokerId
   readonly #clientId: string
   readonly #owner: FetcherOwner
+  readonly #logger: Logger
+  readonly #alignmentOptions: { readonly probes: boolean; readonly asksTwice: boolean }
   /** In order of preference for a full fetch: who delivered goes to the end. */
   readonly #followed = new Map<PartitionKey, Followed>()
   readonly #aligning = new Set<Followed>()
@@ -87,7 +95,10 @@ export class Fetcher {
     this.#peers = peers
     this.#leader = leader
     this.#owner = owner
-    this.#clientId = `broker-${env.brokerId}-fetcher-${index}`
+    this.#clientId = fetcherClientId(env.brokerId, index)
+    const prefix = `[ReplicaFetcher replicaId=${env.brokerId}, leaderId=${leader}, fetcherId=${index}]`
+    this.#logger = env.logger.child(prefix, 'kafka.server.ReplicaFetcherThread')
+    this.#alignmentOptions = { probes: !env.config.faithful.has('H5'), asksTwice: !env.config.faithful.has('H4') }
     this.#session = new FollowerFetchSession(env.config.replicaFetchMaxBytes)
     this.#channel = peers.open(leader, this.#clientId)
   }
@@ -161,7 +172,7 @@ export class Fetcher {
 
   /** Everything waits for the backoff; the session may be out of step, so it starts anew. */
   #failed(api: string, error: string): void {
-    this.#env.logger.warn(`[${this.#clientId} leader=${this.#leader}] ${api} failed: ${error}`)
+    this.#logger.warn(`Error when sending ${api} to broker ${this.#leader}: ${error}`)
     this.#session.lost()
     this.#pauseAll()
   }
@@ -188,10 +199,10 @@ export class Fetcher {
     })
   }
 
-  #delay(followed: Followed): void {
+  #delay(followed: Followed, delayMs: Millis = this.#env.config.replicaFetchBackoffMs): void {
     this.#session.touch(followed)
     followed.delayed?.cancel()
-    followed.delayed = this.#env.timers.add(this.#env.config.replicaFetchBackoffMs, () => {
+    followed.delayed = this.#env.timers.add(delayMs, () => {
       followed.delayed = undefined
       this.#session.touch(followed)
       this.run()
@@ -229,7 +240,7 @@ export class Fetcher {
     for (const followed of this.#aligning) {
       if (followed.delayed !== undefined) continue
       this.#guardDisk(followed, () => {
-        followed.alignment ??= new Alignment(followed.replica, this.#env.config.faithful.has('H4'))
+        followed.alignment ??= new Alignment(followed.replica, this.#alignmentOptions)
         if (followed.alignment.isDone) return this.#fetchFromNowOn(followed)
         asked.set(followed.replica.key, followed)
         partitionsOf(topics, followed.topic).push({ partition: followed.partition, leaderEpoch: followed.alignment.question })
@@ -259,9 +270,12 @@ export class Fetcher {
     const alignment = followed.alignment
     if (followed.phase !== 'align' || alignment === undefined) return
     if (error !== ErrorCode.NONE) {
-      followed.replica.logger.info(`Leader ${this.#leader} answers ${errorName(error)} to OffsetForLeaderEpoch`)
-      return this.#delay(followed)
+      // Most often the controller's word has not reached it yet: it will within milliseconds.
+      const delayMs = Math.min(this.#env.config.replicaFetchBackoffMs, FIRST_RETRY_MS * 2 ** followed.retries++)
+      this.#logger.debug(`${followed.replica.key}: ${errorName(error)} to OffsetForLeaderEpoch, again in ${delayMs} ms`)
+      return this.#delay(followed, delayMs)
     }
+    followed.retries = 0
     this.#guardDisk(followed, () => {
       alignment.answer(endOffset)
       if (alignment.isDone) this.#fetchFromNowOn(followed)
@@ -345,7 +359,7 @@ export class Fetcher {
   #onFetched(response: ResponseOf<'Fetch'>): void {
     const error = response.errorCode
     if (!this.#session.accept(error, response.sessionId)) {
-      this.#env.logger.info(`[${this.#clientId} leader=${this.#leader}] fetch session refused: ${errorName(error)}`)
+      this.#logger.info(`Node ${this.#leader} was unable to process the fetch request: ${errorName(error)}`)
       if (error === ErrorCode.FETCH_SESSION_ID_NOT_FOUND || error === ErrorCode.INVALID_FETCH_SESSION_EPOCH) this.run()
       else this.#pauseAll()
       return
@@ -387,7 +401,8 @@ export class Fetcher {
         const appended = replica.appendAsFollower(records)
         if (appended.error !== ErrorCode.NONE || replica.requireLog().logEndOffset === before) {
           const why = appended.error === ErrorCode.NONE ? 'no whole batch' : `${errorName(appended.error)} ${appended.message ?? ''}`
-          replica.logger.error(`Found invalid records from leader ${this.#leader} at offset ${before}: ${why}`)
+          if (appended.error === ErrorCode.NOT_LEADER_FOR_PARTITION) replica.logger.info(`Not fetching from leader ${this.#leader}: ${why}`)
+          else replica.logger.error(`Found invalid records from leader ${this.#leader} at offset ${before}: ${why}`)
           return this.#delay(followed)
         }
         this.#toTheEnd(followed)

@@ -1,5 +1,5 @@
 import { assert } from '../base/assert.ts'
-import type { BrokerId, Millis } from '../base/ids.ts'
+import type { BrokerId, LeaderEpoch, Millis } from '../base/ids.ts'
 import type { WheelTimer } from '../base/timer-wheel.ts'
 import type { ReplicationEnvironment } from './environment.ts'
 import { committedIsr, pendingIsr, sameMembers } from './isr.ts'
@@ -32,6 +32,7 @@ export class IsrUpdates {
   #notBefore: Millis = Number.NEGATIVE_INFINITY
   /** The last write was refused for its version: whoever reads that version again reads the past. */
   #refused = false
+  #asking = false
 
   constructor(partition: Partition, env: ReplicationEnvironment) {
     this.#partition = partition
@@ -57,6 +58,32 @@ export class IsrUpdates {
     this.#backoff = RESOLVE_BACKOFF_MS
     this.#write()
     return true
+  }
+
+  /** Are we still leader by ZooKeeper? If not, step down. */
+  verify(): void {
+    if (this.#partition.isrState.kind === 'pending') return
+    this.#ask((stored) => stored !== undefined && this.#isDeposed(stored))
+  }
+
+  /** Calls `onCurrent` when ZooKeeper still has the partition's leader and epoch. */
+  confirmRole(leader: BrokerId, leaderEpoch: LeaderEpoch, onCurrent: () => void): void {
+    this.#ask((stored) => {
+      if (stored?.leader === leader && stored.leaderEpoch === leaderEpoch) onCurrent()
+    })
+  }
+
+  /** One question at a time; no answer when the role changes meanwhile or the read fails. */
+  #ask(onAnswer: (stored: StateRead) => void): void {
+    if (this.#asking || !this.#env.isrStore.trusted) return
+    this.#asking = true
+    const token = this.#token
+    const { topic, partition } = this.#partition
+    const ended = () => {
+      this.#asking = false
+      return token === this.#token
+    }
+    this.#env.isrStore.readState({ topic, partition }).then((stored) => ended() && onAnswer(stored), ended)
   }
 
   #write(): void {
@@ -150,18 +177,22 @@ export class IsrUpdates {
   #onRead(stored: StateRead): void {
     const partition = this.#partition
     if (stored === undefined) return this.#revert()
-    if (stored.leaderEpoch > partition.leaderEpoch || (stored.leaderEpoch === partition.leaderEpoch && stored.leader !== this.#env.brokerId)) {
-      partition.logger.warn(
-        `ZooKeeper names leader ${stored.leader} with epoch ${stored.leaderEpoch}, this broker leads epoch ${partition.leaderEpoch}: stepping down`,
-      )
-      partition.stepDown()
-      this.#env.steppedDown(partition)
-      return
-    }
+    if (this.#isDeposed(stored)) return
     // An older epoch or version is a read that was served before the write which we know of.
     if (stored.leaderEpoch < partition.leaderEpoch || stored.zkVersion < partition.isrState.zkVersion) return this.#readLater()
     if (stored.zkVersion === partition.isrState.zkVersion) return this.#refused ? this.#readLater() : this.#write()
     if (!sameMembers(stored.isr, this.#wanted())) partition.logger.info(`Adopting ISR ${stored.isr.join(',')} found in ZooKeeper`)
     this.#commit(stored.isr, stored.zkVersion)
+  }
+
+  /** True: another epoch or leader is stored, and we have stopped leading. */
+  #isDeposed(stored: NonNullable<StateRead>): boolean {
+    const partition = this.#partition
+    const { leader, leaderEpoch } = stored
+    if (leaderEpoch < partition.leaderEpoch || (leaderEpoch === partition.leaderEpoch && leader === this.#env.brokerId)) return false
+    partition.logger.warn(`ZooKeeper has leader ${leader} with epoch ${leaderEpoch}, this broker led epoch ${partition.leaderEpoch}: stepping down`)
+    partition.stepDown()
+    this.#env.steppedDown(partition)
+    return true
   }
 }

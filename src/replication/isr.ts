@@ -46,7 +46,7 @@ export class RemoteReplica {
   leaderEndAtLastFetch: Offset = 0
   /** Member of `maximalIsr`: the high watermark waits for it. */
   counted = false
-  /** It fetched at or below the start of the leader's epoch, so what it fetches on top of that is this leader's (closes part of H5). */
+  /** Its log is known to be in line with this leadership, so its fetch offsets count (see Partition: H5). */
   aligned = false
 
   constructor(id: BrokerId) {

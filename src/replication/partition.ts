@@ -4,7 +4,7 @@ import { partitionKey } from '../base/ids.ts'
 import type { Logger } from '../base/logger.ts'
 import type { AppendResult, Log } from '../log/types.ts'
 import { ErrorCode } from '../protocol/errors.ts'
-import { baseOffset, lastOffset, nextBatch } from '../protocol/records/batch.ts'
+import { baseOffset, lastOffset, nextBatch, partitionLeaderEpoch } from '../protocol/records/batch.ts'
 import type { DelayedFetch } from './delayed-fetch.ts'
 import { AckQueue } from './delayed-produce.ts'
 import type { AppendOutcome } from './delayed-produce.ts'
@@ -24,6 +24,16 @@ export interface RoleAssignment {
   readonly isr: readonly BrokerId[]
   readonly zkVersion: number
   readonly replicas: readonly BrokerId[]
+}
+
+const LATER_EPOCH: AppendResult = {
+  error: ErrorCode.NOT_LEADER_FOR_PARTITION,
+  message: 'records of a later leader epoch than known here',
+  firstOffset: -1,
+  lastOffset: -1,
+  logAppendTime: -1,
+  logStartOffset: -1,
+  bytes: 0,
 }
 
 /**
@@ -56,6 +66,12 @@ export class Partition implements PartitionView {
   readonly followerFetches = new Map<DelayedFetch, number>()
   readonly consumerFetches = new Map<DelayedFetch, number>()
   readonly #env: ReplicationEnvironment
+  /** Records of later epochs than ours are from before the epochs started again. */
+  #laterEpochsAreOld = false
+  /** First epoch of an unbroken leadership. */
+  #leadsSince: LeaderEpoch = -1
+  /** Epoch that this broker stopped leading by itself; -1: none. */
+  #steppedDownFrom: LeaderEpoch = -1
   /** Listed for `settle`. */
   isTouched = false
   #appended = false
@@ -117,18 +133,35 @@ export class Partition implements PartitionView {
     this.failWaiting(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
   }
 
+  /**
+   * True: the log has records of a later epoch than we are to lead, so the controller's word is an old one (H5, H8), or epochs started again.
+   * The partition then waits without a role for ZooKeeper's answer, `confirmed`, or for the controller.
+   */
+  awaitsConfirmation(assignment: RoleAssignment, confirmed: () => void): boolean {
+    if (this.requireLog().latestEpoch <= assignment.leaderEpoch || this.#env.config.faithful.has('H5')) return false
+    this.logger.warn(`To lead epoch ${assignment.leaderEpoch}, but the log has epoch ${this.requireLog().latestEpoch}: asking ZooKeeper`)
+    this.#stopLeading()
+    this.#assign(assignment)
+    this.role = 'none'
+    this.leaderId = -1
+    this.leaderEpoch = assignment.leaderEpoch
+    this.isrUpdates.confirmRole(this.#env.brokerId, assignment.leaderEpoch, confirmed)
+    return true
+  }
+
   /** Throws DiskError when the epoch can't be recorded. */
   becomeLeader(assignment: RoleAssignment, now: Millis): void {
     const log = this.requireLog()
-    const fresh = this.role !== 'leader'
+    const goesOn = this.role === 'leader' || (this.role === 'none' && this.#steppedDownFrom === assignment.leaderEpoch - 1)
     log.startEpoch(assignment.leaderEpoch)
     this.#assign(assignment)
+    if (!goesOn) this.#leadsSince = assignment.leaderEpoch
     this.leaderEpochStartOffset = log.logEndOffset
     const known = this.remotes
     this.remotes = assignment.replicas
       .filter((id) => id !== this.#env.brokerId)
       .map((id) => known.find((replica) => replica.id === id) ?? new RemoteReplica(id))
-    for (const replica of this.remotes) replica.beginEpoch(now, log.logEndOffset, assignment.isr.includes(replica.id), fresh)
+    for (const replica of this.remotes) replica.beginEpoch(now, log.logEndOffset, assignment.isr.includes(replica.id), !goesOn)
     this.setIsrState(committedIsr([...assignment.isr], assignment.zkVersion))
     this.role = 'leader'
     this.leaderId = this.#env.brokerId
@@ -147,7 +180,11 @@ export class Partition implements PartitionView {
 
   /** ZooKeeper names another leader or a later epoch: no more leading until the controller says what we are. */
   stepDown(): void {
+    const remotes = this.remotes
     this.#stopLeading()
+    // If it turns out that the next epoch is ours too, nobody led in between.
+    this.remotes = remotes
+    this.#steppedDownFrom = this.leaderEpoch
     this.isrState = committedIsr([], this.isrState.zkVersion)
     this.role = 'none'
     this.leaderId = -1
@@ -155,6 +192,8 @@ export class Partition implements PartitionView {
 
   #assign(assignment: RoleAssignment): void {
     this.isrUpdates.reset()
+    this.#steppedDownFrom = -1
+    this.#laterEpochsAreOld = false
     this.halted = undefined
     this.controllerEpoch = assignment.controllerEpoch
     this.assignedReplicas = [...assignment.replicas]
@@ -190,6 +229,31 @@ export class Partition implements PartitionView {
     return result
   }
 
+  /**
+   * Somebody asks for the end of an epoch. Error or end offset, -1 unknown. When a `follower` asks for a later epoch than ours, the
+   * controller has gone on without us: it must not align with this log, and ZooKeeper is asked for the truth.
+   */
+  endOffsetForEpoch(epoch: LeaderEpoch, follower: BrokerId | undefined): { readonly error: number; readonly endOffset: Offset } {
+    const error = this.failed ? ErrorCode.KAFKA_STORAGE_ERROR : this.role === 'leader' ? ErrorCode.NONE : ErrorCode.NOT_LEADER_FOR_PARTITION
+    if (error !== ErrorCode.NONE) return { error, endOffset: -1 }
+    if (follower !== undefined && !this.#env.config.faithful.has('H5')) {
+      if (epoch > this.leaderEpoch) {
+        this.isrUpdates.verify()
+        return { error: ErrorCode.NOT_LEADER_FOR_PARTITION, endOffset: -1 }
+      }
+      this.#noteQuestion(epoch, follower)
+    }
+    return { error, endOffset: epoch < 0 ? -1 : this.requireLog().endOffsetForEpoch(epoch) }
+  }
+
+  /** Whoever aligns with our log now fetches from it. A question for an epoch that we have led since is what only a follower of ours asks. */
+  #noteQuestion(epoch: LeaderEpoch, follower: BrokerId): void {
+    const replica = this.remote(follower)
+    if (replica === undefined) return
+    replica.aligned = true
+    if (epoch >= this.#leadsSince) this.#env.probing.add(follower)
+  }
+
   /** Error of an acks=all entry once the high watermark has reached it. */
   acknowledgeError(): number {
     const enough = maximalIsr(this.isrState).length >= this.requireLog().config.minInSyncReplicas
@@ -215,14 +279,16 @@ export class Partition implements PartitionView {
   }
 
   /**
-   * Part of H5. In a new leadership a follower first aligns its log with ours, so its first fetch lies at or below the start of our epoch.
-   * One beyond that was sent in an earlier epoch of a log that is not ours: it proves nothing. With unclean elections logs are
-   * not compared (as in 1.1), so there the rule would only keep replicas out.
+   * Part of H5: a fetch that was sent in an earlier epoch proves nothing about this leader's log. A follower counts once it has asked where
+   * epochs end (`#noteQuestion`). A genuine 1.1.1 does not always ask; it counts when its first fetch lies at or below the start of our
+   * epoch, where everybody is after aligning; with unclean elections logs are not compared, so there that would only keep replicas out.
    */
   #align(replica: RemoteReplica, offset: Offset): boolean {
-    const config = this.#env.config
-    replica.aligned =
-      offset <= this.leaderEpochStartOffset || config.faithful.has('H5') || this.requireLog().config.uncleanLeaderElectionEnable
+    const { config, probing } = this.#env
+    if (config.faithful.has('H5')) replica.aligned = true
+    else if (!probing.has(replica.id)) {
+      replica.aligned = offset <= this.leaderEpochStartOffset || this.requireLog().config.uncleanLeaderElectionEnable
+    }
     return replica.aligned
   }
 
@@ -292,14 +358,29 @@ export class Partition implements PartitionView {
 
   // ---------------------------------------------------------------- follower
 
-  /** What a leader sent, verbatim. A cut last batch is left out and fetched again. */
+  /**
+   * What a leader sent, verbatim. A cut last batch is left out and fetched again. Records of a later epoch than the controller told us of are
+   * refused (H5): somebody else led in between, so our log has to be aligned first, with the next LeaderAndIsr.
+   */
   appendAsFollower(records: Buffer): AppendResult {
     const log = this.requireLog()
+    if (!this.#laterEpochsAreOld && this.#isFromLaterEpoch(records)) return LATER_EPOCH
     // An empty log that starts inside a batch (after DeleteRecords at the leader) begins with the whole batch (KAFKA-6975).
     const end = log.logEndOffset
     const startsInside = end === log.logStartOffset && nextBatch(records, 0, records.length) > 0
     if (startsInside && baseOffset(records, 0) < end && lastOffset(records, 0) >= end) this.truncateFullyAndStartAt(baseOffset(records, 0))
     return log.appendAsFollower(records)
+  }
+
+  /** Epochs start again when somebody made the znodes anew over existing logs; ZooKeeper can tell. */
+  #isFromLaterEpoch(records: Buffer): boolean {
+    let last = -1
+    for (let at = 0, size = 0; (size = nextBatch(records, at, records.length)) > 0; at += size) last = at
+    if (last < 0 || partitionLeaderEpoch(records, last) <= this.leaderEpoch || this.#env.config.faithful.has('H5')) return false
+    this.isrUpdates.confirmRole(this.leaderId, this.leaderEpoch, () => {
+      this.#laterEpochsAreOld = true
+    })
+    return true
   }
 
   /** After an append: what the leader said of its high watermark and log start. */

@@ -11,6 +11,7 @@ import { DelayedFetch } from './delayed-fetch.ts'
 import { ACKS_ALL, AppendOutcome, carriesLogStart, DelayedProduce } from './delayed-produce.ts'
 import type { ReplicationCounters, ReplicationEnvironment } from './environment.ts'
 import { FetcherManager } from './fetcher-manager.ts'
+import { followerOf } from './fetcher-names.ts'
 import { FetchRead } from './fetch-read.ts'
 import { HostedPartitions } from './hosted.ts'
 import { IsrPropagation } from './isr-propagation.ts'
@@ -86,6 +87,7 @@ class BrokerReplicas implements ReplicaManager {
       isrStore: options.isrStore,
       logger: options.logger,
       counters: this.counters,
+      probing: new Set(),
       isrChanged: (partition) => this.#propagation.add(partition.key, partition),
       settle: (partition) => {
         this.#touch(partition)
@@ -276,15 +278,16 @@ class BrokerReplicas implements ReplicaManager {
     return { errorCode: ErrorCode.NONE, partitions: this.#roles.stopReplicas(request) }
   }
 
-  offsetsForLeaderEpoch(request: RequestOf<'OffsetForLeaderEpoch'>): ResponseOf<'OffsetForLeaderEpoch'> {
+  offsetsForLeaderEpoch(request: RequestOf<'OffsetForLeaderEpoch'>, clientId: string | null = null): ResponseOf<'OffsetForLeaderEpoch'> {
+    const follower = followerOf(clientId)
     return {
       topics: request.topics.map(({ topic, partitions }) => ({
         topic,
         partitions: partitions.map(({ partition, leaderEpoch }) => {
           const replica = this.#hosted.get(topic, partition)
-          const errorCode = leaderOnlyError(replica)
-          const known = replica?.log !== undefined && errorCode === ErrorCode.NONE && leaderEpoch >= 0
-          return { errorCode, partition, endOffset: known ? replica.log!.endOffsetForEpoch(leaderEpoch) : -1 }
+          if (replica === undefined) return { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, partition, endOffset: -1 }
+          const { error, endOffset } = replica.endOffsetForEpoch(leaderEpoch, follower)
+          return { errorCode: error, partition, endOffset }
         }),
       })),
     }
@@ -390,10 +393,4 @@ function tryAppend(partition: Partition, records: Buffer, isFromClient: boolean)
     if (error instanceof DiskError) return undefined
     throw error
   }
-}
-
-function leaderOnlyError(replica: Partition | undefined): number {
-  if (replica === undefined) return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-  if (replica.failed) return ErrorCode.KAFKA_STORAGE_ERROR
-  return replica.isLeader ? ErrorCode.NONE : ErrorCode.NOT_LEADER_FOR_PARTITION
 }

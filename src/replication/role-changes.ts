@@ -79,12 +79,18 @@ export class RoleChanges {
     fetchers.unfollow(partition)
     return this.#guardDisk(partition, () => {
       this.#requireLog(partition, state.isNew)
-      partition.becomeLeader(state, env.clock.now())
-      partition.logger.info(
-        `Leader with epoch ${state.leaderEpoch} from offset ${partition.leaderEpochStartOffset}, high watermark ${partition.highWatermark}, ISR ${state.isr.join(',')}`,
-      )
-      changes.push(describe(partition))
-      env.settle(partition)
+      const lead = () => {
+        const previous = partition.leaderEpoch
+        partition.becomeLeader(state, env.clock.now())
+        partition.logger.info(
+          `${partition.key} starts at Leader Epoch ${state.leaderEpoch} from offset ${partition.leaderEpochStartOffset}. Previous Leader Epoch was: ${previous}`,
+        )
+        env.settle(partition)
+        return describe(partition)
+      }
+      if (partition.awaitsConfirmation(state, () => void this.#guardDisk(partition, () => this.#ports.changed(lead())))) {
+        partition.failWaiting(ErrorCode.NOT_LEADER_FOR_PARTITION)
+      } else changes.push(lead())
     })
   }
 
@@ -103,7 +109,6 @@ export class RoleChanges {
       partition.becomeFollower(state)
       if (keepsFetching) return
       partition.failWaiting(ErrorCode.NOT_LEADER_FOR_PARTITION)
-      partition.logger.info(`Follower of broker ${state.leader} with epoch ${state.leaderEpoch}`)
       fetchers.follow(partition, state.leader)
       changes.push(describe(partition))
     })

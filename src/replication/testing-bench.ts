@@ -114,7 +114,7 @@ export class Bench {
       logs,
       isrStore: this.zk.storeOf(id, owner),
       peers: {
-        open: (leader) => new FakeChannel(this.#network(), id, leader, owner),
+        open: (leader, clientId) => new FakeChannel(this.#network(), id, leader, owner, clientId),
         isAlive: (one) => broker.alive.includes(one),
       },
       logger,

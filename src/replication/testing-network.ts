@@ -47,6 +47,7 @@ export class FakeChannel implements PeerChannel {
   readonly #from: BrokerId
   readonly #to: BrokerId
   readonly #owner: { readonly isUp: boolean }
+  readonly #clientId: string
   #closed = false
   #lastArrival = 0
   /** The process that the connection was made to; a new process has a new connection. */
@@ -54,7 +55,8 @@ export class FakeChannel implements PeerChannel {
   readonly #queue: (() => void)[] = []
   #busy = false
 
-  constructor(options: NetworkOptions, from: BrokerId, to: BrokerId, owner: { readonly isUp: boolean }) {
+  constructor(options: NetworkOptions, from: BrokerId, to: BrokerId, owner: { readonly isUp: boolean }, clientId: string) {
+    this.#clientId = clientId
     this.#options = options
     this.#owner = owner
     this.#from = from
@@ -84,7 +86,7 @@ export class FakeChannel implements PeerChannel {
     clock.timer(this.#arrivalDelay(), () => {
       if (!server.isUp) return void lost()
       this.#queue.push(() =>
-        handle(server, api, request, (response) => {
+        handle(server, api, request, this.#clientId, (response) => {
           if (server === this.#server) {
             this.#busy = false
             this.#next()
@@ -118,9 +120,15 @@ export class FakeChannel implements PeerChannel {
   }
 }
 
-function handle<A extends PeerApi>(server: PeerServer, api: A, request: RequestOf<A>, reply: (response: ResponseOf<A>) => void): void {
+function handle<A extends PeerApi>(
+  server: PeerServer,
+  api: A,
+  request: RequestOf<A>,
+  clientId: string,
+  reply: (response: ResponseOf<A>) => void,
+): void {
   const done = reply as (response: unknown) => void
-  if (api === 'OffsetForLeaderEpoch') done(server.replicas.offsetsForLeaderEpoch(request as RequestOf<'OffsetForLeaderEpoch'>))
+  if (api === 'OffsetForLeaderEpoch') done(server.replicas.offsetsForLeaderEpoch(request as RequestOf<'OffsetForLeaderEpoch'>, clientId))
   else if (api === 'ListOffsets') done(listOffsets(server.replicas, request as RequestOf<'ListOffsets'>))
   else handleFetch(server, request as RequestOf<'Fetch'>, done)
 }

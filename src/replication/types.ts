@@ -143,7 +143,11 @@ export interface ReplicaManager {
   stopReplicas(request: RequestOf<'StopReplica'>): ResponseOf<'StopReplica'>
   /** UpdateMetadata's epoch rule lives here too: false = stale controller epoch. */
   acceptControllerEpoch(epoch: ControllerEpoch): boolean
-  offsetsForLeaderEpoch(request: RequestOf<'OffsetForLeaderEpoch'>): ResponseOf<'OffsetForLeaderEpoch'>
+  /**
+   * `clientId` of the request tells followers (`broker-<id>-fetcher-<i>`) from others: for a follower a question beyond our own epoch means
+   * that we are no longer the leader, everybody else gets 1.1.1's answer.
+   */
+  offsetsForLeaderEpoch(request: RequestOf<'OffsetForLeaderEpoch'>, clientId?: string | null): ResponseOf<'OffsetForLeaderEpoch'>
   updateTopicConfig(topic: string, config: LogConfig): void
   /** Starts ISR expiry, ISR propagation, high-watermark checkpoint timers. */
   start(): void

@@ -5,5 +5,6 @@ const bench = await Bench.start({ seed, delay: (rng) => 0.5 + rng.next() * (rng.
 ;(globalThis as any).TRACE = (...a: unknown[]) => console.log(Math.round(bench.clock.now()), ...a)
 const r = await new Sweep(bench, 2).run()
 console.log(r)
-for (const id of [1,2,3]) { console.log('broker', id); console.log(bench.logLines(id).filter(l => l.includes('t-0') && !l.includes('kafka.log')).slice(-25).join('\n')) }
-console.log((bench.zk.history.get('t-0')??[]).slice(-12).map(s=>JSON.stringify(s)).join('\n'))
+
+console.log((bench.zk.history.get('t-1')??[]).slice(-12).map(s=>JSON.stringify(s)).join('\n'))
+for (const id of [1,2,3]) { console.log('broker', id); console.log(bench.logLines(id).filter(l => l.includes('t-1') && !l.includes('ignored')).slice(-45).join('\n')) }

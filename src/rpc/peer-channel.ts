@@ -1,7 +1,7 @@
 import type { BrokerId, Millis } from '../base/ids.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Net } from '../ports/net.ts'
-import type { RequestInput, ResponseOf } from '../protocol/apis/index.ts'
+import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
 import { Channel } from './channel.ts'
 import type { VersionTable } from './versions.ts'
 
@@ -26,7 +26,7 @@ export interface FetcherChannel {
   /** A failed request says why and is not repeated; the next one reconnects. No callback within `send` or after `close`. */
   send<A extends PeerApi>(
     api: A,
-    request: RequestInput<A>,
+    request: RequestOf<A>,
     onResponse: (error: string | undefined, response: ResponseOf<A> | undefined) => void,
   ): void
   close(): void
@@ -55,7 +55,7 @@ export function createPeerRpc(options: PeerRpcOptions): FetcherRpc {
       })
       return {
         send: (api, request, onResponse) =>
-          channel.send(api, request, (error, response) =>
+          channel.send(api, request as never, (error, response) =>
             onResponse(error === undefined ? undefined : `${error.kind}: ${error.message}`, response),
           ),
         close: () => channel.close(),

@@ -149,9 +149,18 @@ function verifyInternals(cm: ConnectionManager): void {
     Array.isArray(cm.packetQueue?.queue) ? '' : 'packetQueue.queue',
     Array.isArray(cm.pendingQueue) ? '' : 'pendingQueue',
     typeof cm.watcherManager?.emit === 'function' ? '' : 'watcherManager.emit',
-    ...(['findNextServer', 'connect', 'close', 'queue', 'onSocketConnected', 'onSocketClosed', 'onSocketData', 'onSocketTimeout'] as const).map(
-      (name) => (typeof cm[name] === 'function' ? '' : name),
-    ),
+    ...(
+      [
+        'findNextServer',
+        'connect',
+        'close',
+        'queue',
+        'onSocketConnected',
+        'onSocketClosed',
+        'onSocketData',
+        'onSocketTimeout',
+      ] as const
+    ).map((name) => (typeof cm[name] === 'function' ? '' : name)),
     ...(['xid', 'state', 'sessionTimeout'] as const).map((name) => (typeof cm[name] === 'number' ? '' : name)),
     ...(['zxid', 'sessionId', 'sessionPassword'] as const).map((name) => (Buffer.isBuffer(cm[name]) ? '' : name)),
   ].filter((name) => name !== '')

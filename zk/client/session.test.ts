@@ -9,7 +9,11 @@ let zk: TestZooKeeper
 const opened: ZkSession[] = []
 
 async function open(options: Partial<ZkSessionOptions> = {}, log = testLog()): Promise<ZkSession> {
-  const session = openZkSession({ connect: zk.connect, sessionTimeoutMs: 2000, connectionTimeoutMs: 4000, ...options }, testClock, log)
+  const session = openZkSession(
+    { connect: zk.connect, sessionTimeoutMs: 2000, connectionTimeoutMs: 4000, ...options },
+    testClock,
+    log,
+  )
   opened.push(session)
   await session.start()
   return session
@@ -89,7 +93,10 @@ describe('session, on a ZooKeeper', () => {
       ],
     })
     assert.equal(bad.code, 'noNode')
-    assert.deepEqual(bad.results?.map(({ code }) => code), ['ok', 'noNode', 'runtimeInconsistency'])
+    assert.deepEqual(
+      bad.results?.map(({ code }) => code),
+      ['ok', 'noNode', 'runtimeInconsistency'],
+    )
     assert.equal((await session.request({ op: 'getData', path: '/multi' })).data?.toString(), 'b')
   })
 
@@ -120,7 +127,10 @@ describe('session, on a ZooKeeper', () => {
     assert.equal((await outside.request({ op: 'getData', path: '/root/kafka/x' })).data?.toString(), 'in')
     assert.deepEqual(events, ['created', 'children'])
     const multi = await inside.request({ op: 'multi', ops: [persistent('/y'), { op: 'check', path: '/x', version: 0 }] })
-    assert.deepEqual(multi.results?.map(({ path }) => path), ['/y', '/x'])
+    assert.deepEqual(
+      multi.results?.map(({ path }) => path),
+      ['/y', '/x'],
+    )
   })
 
   it('authenticates with digest before anything else (D9)', async () => {
@@ -131,7 +141,11 @@ describe('session, on a ZooKeeper', () => {
     const stranger = await open()
     assert.equal((await stranger.request({ op: 'getData', path: '/mine' })).code, 'noAuth')
     // Asked before it is connected.
-    const late = openZkSession({ connect: zk.connect, sessionTimeoutMs: 2000, connectionTimeoutMs: 4000, auth }, testClock, testLog())
+    const late = openZkSession(
+      { connect: zk.connect, sessionTimeoutMs: 2000, connectionTimeoutMs: 4000, auth },
+      testClock,
+      testLog(),
+    )
     opened.push(late)
     const started = late.start()
     const read = late.request({ op: 'getData', path: '/mine' })
@@ -140,7 +154,14 @@ describe('session, on a ZooKeeper', () => {
   })
 
   it('an unknown authentication scheme fails the start', async () => {
-    await assert.rejects(open({ auth: [{ scheme: 'nonsense', credentials: 'x' }] }).then((s) => until(() => s.state === 'expired', 'refused').then(() => { throw new Error('authentication failed') })), /authentication failed/)
+    await assert.rejects(
+      open({ auth: [{ scheme: 'nonsense', credentials: 'x' }] }).then((s) =>
+        until(() => s.state === 'expired', 'refused').then(() => {
+          throw new Error('authentication failed')
+        }),
+      ),
+      /authentication failed/,
+    )
   })
 
   it('names the address when nobody answers', async () => {
@@ -166,7 +187,12 @@ describe('session, on a ZooKeeper', () => {
   it('a handler that throws harms nobody (D16)', async () => {
     const log = testLog()
     const session = await open({}, log)
-    session.watchNode({ path: '/thrower', onChange: () => { throw new Error('handler bug') } })
+    session.watchNode({
+      path: '/thrower',
+      onChange: () => {
+        throw new Error('handler bug')
+      },
+    })
     await session.request({ op: 'exists', path: '/thrower' })
     assert.equal((await session.request(persistent('/thrower'))).code, 'ok')
     assert.equal((await session.request({ op: 'getData', path: '/thrower' })).code, 'ok')
@@ -192,7 +218,9 @@ describe('session, on a ZooKeeper', () => {
     })
     session.onSession({
       name: 'second',
-      beforeInitializingSession: () => { throw new Error('bug') },
+      beforeInitializingSession: () => {
+        throw new Error('bug')
+      },
       afterInitializingSession: () => void order.push('after 2'),
     })
     session.watchNode({ path: '/expiring', onChange: (event) => order.push(event) })
@@ -203,11 +231,15 @@ describe('session, on a ZooKeeper', () => {
     assert.equal(session.generation, 2)
     assert.notEqual(session.sessionId, old)
     assert.equal(session.state, 'connected')
-    assert.deepEqual(order.filter((entry) => entry !== 'disconnected'), [
-      'expired', 'before 1 (1)', 'connecting', 'after 1 (2)', 'connected', 'registered ok', 'after 2',
-    ])
+    assert.deepEqual(
+      order.filter((entry) => entry !== 'disconnected'),
+      ['expired', 'before 1 (1)', 'connecting', 'after 1 (2)', 'connected', 'registered ok', 'after 2'],
+    )
     assert.equal((await session.request({ op: 'exists', path: '/expiring' }, { generation: 1 })).code, 'sessionExpired')
-    assert.equal((await session.request({ op: 'exists', path: '/expiring' }, { generation: 2 })).stat?.ephemeralOwner, session.sessionId)
+    assert.equal(
+      (await session.request({ op: 'exists', path: '/expiring' }, { generation: 2 })).stat?.ephemeralOwner,
+      session.sessionId,
+    )
   })
 
   it('a request that is waiting when the session ends is refused, not run in the next one', async () => {
@@ -220,7 +252,10 @@ describe('session, on a ZooKeeper', () => {
     await expire(session)
     proxy.cut()
     proxy.resume()
-    assert.deepEqual((await waiting).map(({ code }) => code), ['sessionExpired', 'sessionExpired'])
+    assert.deepEqual(
+      (await waiting).map(({ code }) => code),
+      ['sessionExpired', 'sessionExpired'],
+    )
     await until(() => session.state === 'connected', 'renewed')
     assert.equal(session.trusted, true)
     await proxy.close()

@@ -1,7 +1,7 @@
 import { CONNECTION_LOSS, isSequential, pathOf, refusal, SESSION_EXPIRED } from './codec.ts'
 import { parseConnectString, pathProblem } from './connect-string.ts'
 import { createPath } from './create-path.ts'
-import { GuardedConnection, type GuardEvent } from './guard.ts'
+import { type GuardEvent, GuardedConnection } from './guard.ts'
 import { findSequential, isWrite, type LostWrite, settleRepeated } from './retry.ts'
 import type {
   ChildChangeHandler,
@@ -107,7 +107,9 @@ class Session implements ZkSession {
         const why = last === '' ? '' : ` (${last})`
         this.#dispose()
         reject(
-          new Error(`Timed out waiting for connection to ZooKeeper at ${this.#options.connect} for ${this.#options.connectionTimeoutMs} ms${why}`),
+          new Error(
+            `Timed out waiting for connection to ZooKeeper at ${this.#options.connect} for ${this.#options.connectionTimeoutMs} ms${why}`,
+          ),
         )
       })
       this.#open()
@@ -175,23 +177,20 @@ class Session implements ZkSession {
   }
 
   #onGuardEvent(event: GuardEvent): void {
-    switch (event) {
-      case 'connected':
-        this.#log.debug(`Connected to ZooKeeper at ${this.#options.connect}, session 0x${this.sessionId.toString(16)}`)
-        this.#setState('connected')
-        return this.#pump()
-      case 'lost':
-        this.#requeueLost()
-        return this.#setState('disconnected')
-      case 'expired':
-        this.#log.info(`ZooKeeper session 0x${this.sessionId.toString(16)} has expired`)
-        return this.#endSession(0)
-      case 'refusedForEver':
-        return this.#endSession(0)
-      case 'authFailed':
-        this.#startProblem = 'authentication failed'
-        this.#log.error(`ZooKeeper at ${this.#options.connect} refused our authentication`)
-        return this.#endSession(AUTH_RETRY_MS)
+    if (event === 'connected') {
+      this.#log.debug(`Connected to ZooKeeper at ${this.#options.connect}, session 0x${this.sessionId.toString(16)}`)
+      this.#setState('connected')
+      this.#pump()
+    } else if (event === 'lost') {
+      this.#requeueLost()
+      this.#setState('disconnected')
+    } else if (event === 'authFailed') {
+      this.#startProblem = 'authentication failed'
+      this.#log.error(`ZooKeeper at ${this.#options.connect} refused our authentication`)
+      this.#endSession(AUTH_RETRY_MS)
+    } else {
+      if (event === 'expired') this.#log.info(`ZooKeeper session 0x${this.sessionId.toString(16)} has expired`)
+      this.#endSession(0)
     }
   }
 
@@ -225,7 +224,9 @@ class Session implements ZkSession {
     try {
       await handler[what]?.()
     } catch (error) {
-      this.#log.error(`Session handler ${handler.name}, ${what}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+      this.#log.error(
+        `Session handler ${handler.name}, ${what}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      )
     }
   }
 
@@ -267,12 +268,15 @@ class Session implements ZkSession {
 
   #submit(request: ZkRequest, options: ZkRequestOptions | undefined, answer: (response: ZkResponse) => void): void {
     const generation = options?.generation ?? this.#generation
-    if (this.#closing || this.#guard === undefined || generation !== this.#generation)
-      return answer(refusal(pathOf(request), SESSION_EXPIRED))
+    if (this.#closing || this.#guard === undefined || generation !== this.#generation) {
+      answer(refusal(pathOf(request), SESSION_EXPIRED))
+      return
+    }
     const bad = badPath(request)
     if (bad !== undefined) {
       this.#log.error(`Request ${request.op}: path ${JSON.stringify(bad.path)} ${bad.problem}`)
-      return answer(refusal(bad.path, -8))
+      answer(refusal(bad.path, -8))
+      return
     }
     this.#queue.push({ request, retry: options?.retry ?? 'untilConnected', generation, answer, lost: false, zxidBefore: 0n })
   }

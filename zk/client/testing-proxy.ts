@@ -10,8 +10,8 @@ export interface TestProxy {
   cut(): void
   /** Lets this many more bytes of answers through, then cuts. */
   cutAfterAnswerBytes(bytes: number): void
-  /** Forwards requests, holds answers back; `cut` then loses them. */
-  holdAnswers(): void
+  /** Forwards requests, holds answers back (from the request on that contains `text`); `cut` then loses them. */
+  holdAnswers(text?: string): void
   /** Nothing passes either way; the bytes are delivered on `resume`. */
   freeze(): void
   resume(): void
@@ -31,6 +31,7 @@ export async function startProxy(targetPort: number): Promise<TestProxy> {
   let refusing = false
   let frozen = false
   let holding = false
+  let holdAt: string | undefined
   let budget = Number.POSITIVE_INFINITY
   const cut = () => {
     for (const { client, server } of links) {
@@ -49,7 +50,13 @@ export async function startProxy(targetPort: number): Promise<TestProxy> {
     const link = { client, server }
     links.add(link)
     server.on('error', () => {})
-    client.on('data', (chunk) => void server.write(chunk))
+    client.on('data', (chunk) => {
+      if (holdAt !== undefined && chunk.includes(holdAt)) {
+        holding = true
+        holdAt = undefined
+      }
+      server.write(chunk)
+    })
     server.on('data', (chunk) => {
       if (holding) return
       const part = chunk.subarray(0, Math.min(chunk.length, budget))
@@ -77,8 +84,9 @@ export async function startProxy(targetPort: number): Promise<TestProxy> {
     cutAfterAnswerBytes: (bytes) => {
       budget = bytes
     },
-    holdAnswers: () => {
-      holding = true
+    holdAnswers: (text) => {
+      if (text === undefined) holding = true
+      else holdAt = text
     },
     freeze: () => {
       frozen = true

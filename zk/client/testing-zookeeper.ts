@@ -12,16 +12,14 @@ export interface TestZooKeeper {
   /** `127.0.0.1:port` */
   readonly connect: string
   stop(): Promise<void>
-  /** Real only: SIGKILL, and a new process on the same port (and data, unless wiped). */
+  /** Ends it (the real one by SIGKILL) and begins again on the same port, with its data unless wiped. */
   restart(options?: { wipe?: boolean }): Promise<void>
-  /** Real only: SIGSTOP and SIGCONT. */
-  freeze(): void
-  thaw(): void
 }
 
 const JAR = process.env['ZOOKEEPER_JAR'] ?? '/usr/share/java/zookeeper.jar'
 
-export const realZooKeeperAvailable: boolean = existsSync(JAR) && hasJava()
+/** `ZK_TEST_SERVER=embedded` asks for the embedded one although the real one is there. */
+export const realZooKeeperAvailable: boolean = process.env['ZK_TEST_SERVER'] !== 'embedded' && existsSync(JAR) && hasJava()
 
 function hasJava(): boolean {
   try {
@@ -40,21 +38,32 @@ export async function startTestZooKeeper(): Promise<TestZooKeeper> {
 async function startEmbedded(): Promise<TestZooKeeper> {
   const { startEmbeddedZooKeeper } = await import('../server/index.ts')
   const dir = mkdtempSync(join(tmpdir(), 'samsa-zk-'))
-  const server = await startEmbeddedZooKeeper({ port: 0, dataDir: dir, tickTime: 200, minSessionTimeout: 400, maxSessionTimeout: 60_000 })
-  const only = () => {
-    throw new Error('only with the real ZooKeeper')
-  }
+  const dataDir = join(dir, 'data')
+  const begin = (port: number) =>
+    startEmbeddedZooKeeper({
+      port,
+      dataDir,
+      tickTime: 200,
+      minSessionTimeout: 400,
+      maxSessionTimeout: 60_000,
+      fsync: false,
+      maxClientCnxns: 0,
+    })
+  let server = await begin(0)
+  const { port } = server
   return {
     kind: 'embedded',
-    port: server.port,
-    connect: `127.0.0.1:${server.port}`,
+    port,
+    connect: `127.0.0.1:${port}`,
     stop: async () => {
       await server.close()
       rmSync(dir, { recursive: true, force: true })
     },
-    restart: async () => only(),
-    freeze: only,
-    thaw: only,
+    restart: async (options) => {
+      await server.close()
+      if (options?.wipe === true) rmSync(dataDir, { recursive: true, force: true })
+      server = await begin(port)
+    },
   }
 }
 
@@ -103,13 +112,18 @@ async function startReal(): Promise<TestZooKeeper> {
       }
       child = await spawnReal(dir, port)
     },
-    freeze: () => void child.kill('SIGSTOP'),
-    thaw: () => void child.kill('SIGCONT'),
   }
 }
 
 async function spawnReal(dir: string, port: number): Promise<ChildProcess> {
-  const jvm = ['-Xms32m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.net.preferIPv4Stack=true', '-Dzookeeper.forceSync=no']
+  const jvm = [
+    '-Xms32m',
+    '-Xmx256m',
+    '-XX:+UseSerialGC',
+    '-XX:TieredStopAtLevel=1',
+    '-Djava.net.preferIPv4Stack=true',
+    '-Dzookeeper.forceSync=no',
+  ]
   const main = ['-cp', JAR, 'org.apache.zookeeper.server.quorum.QuorumPeerMain', join(dir, 'zoo.cfg')]
   const child = spawn('java', [...jvm, ...main], { stdio: 'ignore' })
   const deadline = Date.now() + 20_000

@@ -92,7 +92,9 @@ export class WatchRegistry {
     try {
       run()
     } catch (error) {
-      this.#log.error(`Watch handler of ${path} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+      this.#log.error(
+        `Watch handler of ${path} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      )
     }
   }
 }

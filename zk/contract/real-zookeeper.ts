@@ -58,9 +58,11 @@ process.once('exit', () => {
 /** Why no genuine ZooKeeper can be started here; `null` when one can. Looks at `ZOOKEEPER_JAR` and Debian's package. */
 export function realZooKeeperMissing(): string | null {
   if (zooKeeperJar() === null) return 'no zookeeper.jar: install the package `zookeeper` or set ZOOKEEPER_JAR'
-  if (spawnSync('java', ['-version'], { stdio: 'ignore' }).error) return 'no java in the PATH'
-  return null
+  javaFound ??= spawnSync('java', ['-version'], { stdio: 'ignore' }).error === undefined
+  return javaFound ? null : 'no java in the PATH'
 }
+
+let javaFound: boolean | null = null
 
 function zooKeeperJar(): string | null {
   const candidates = [process.env['ZOOKEEPER_JAR'], '/usr/share/java/zookeeper.jar']

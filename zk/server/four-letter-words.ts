@@ -70,7 +70,7 @@ export function answerWord(word: string, info: () => ServerInfo): string | null 
   return OTHERS.has(word) ? `${word} is not executed because it is not in the whitelist.\n` : null
 }
 
-const OTHERS = new Set(['dirs', 'gtmk', 'stmk', 'hash', 'icfg', 'lsnp', 'orst'])
+const OTHERS = new Set(['gtmk', 'stmk', 'hash', 'icfg', 'lsnp', 'orst'])
 
 const WORDS: Readonly<Record<string, (info: ServerInfo) => string>> = {
   ruok: () => 'imok',
@@ -102,6 +102,7 @@ const WORDS: Readonly<Record<string, (info: ServerInfo) => string>> = {
     `${watches.data.watcherCount} connections watching ${watches.data.pathCount} paths\nTotal watches:${watches.data.watchCount}\n`,
   wchc: ({ machine }) => `${watchesBySession(machine)}\n`,
   wchp: ({ machine }) => `${watchesByPath(machine)}\n`,
+  dirs: ({ sizes }) => `datadir_size: ${sizes.snapshot}\nlogdir_size: ${sizes.log}\n`,
   dump,
 }
 
@@ -173,7 +174,7 @@ function dump({ machine, now, wall }: ServerInfo): string {
   }
   let text = `SessionTracker dump:\nSession Sets (${byDeadline.size})/(${machine.sessions.size}):\n`
   for (const [deadline, ids] of [...byDeadline].sort((a, b) => a[0] - b[0])) {
-    const at = new Date(wall + (deadline - now)).toUTCString()
+    const at = javaDate(new Date(wall + (deadline - now)))
     text += `${ids.length} expire at ${at}:\n${ids.map((id) => `\t${hex(id)}\n`).join('')}`
   }
   const owners = [...machine.tree.ephemeralOwners()]
@@ -181,6 +182,12 @@ function dump({ machine, now, wall }: ServerInfo): string {
   for (const owner of owners)
     text += `${hex(owner)}:\n${[...machine.tree.ephemeralsOf(owner)].map((path) => `\t${path}\n`).join('')}`
   return text
+}
+
+/** `Sat Nov 21 13:59:45 UTC 2026` */
+function javaDate(date: Date): string {
+  const [weekday, day, month, year, time] = date.toUTCString().replace(',', '').split(' ')
+  return `${weekday} ${month} ${day} ${time} UTC ${year}`
 }
 
 function watchesBySession(machine: ZkStateMachine): string {

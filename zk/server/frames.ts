@@ -35,13 +35,12 @@ function frameEnd(file: Buffer, at: number): number | null {
 }
 
 /**
- * Whether a whole frame begins anywhere after `from`. Then what stands at `from` is not the torn end of a file but damage in the middle
- * of one, and what follows was acknowledged.
+ * Whether a whole frame that ends with the file begins anywhere after `from`. Then what stands at `from` is not the torn end of a file
+ * but damage in the middle of one, and what follows was acknowledged. (Only the last frame is looked for: one comparison per byte.)
  */
 export function hasFrameAfter(file: Buffer, from: number): boolean {
   for (let at = from + 1; at + FRAME_HEADER < file.length; at++) {
-    // cheap test first: a plausible length
-    if (file.readUInt32BE(at) <= file.length - at - FRAME_HEADER && frameEnd(file, at) !== null) return true
+    if (file.readUInt32BE(at) === file.length - at - FRAME_HEADER && frameEnd(file, at) !== null) return true
   }
   return false
 }

@@ -5,7 +5,7 @@ import type { LogRecord } from './protocol.ts'
 import type { SnapshotFileHeader } from './recovery.ts'
 import { ZkStateMachine } from './state-machine.ts'
 import { Storage } from './storage.ts'
-import { type Durability, TcpFront } from './tcp-front.ts'
+import { type Durability, MAX_QUEUED_BYTES, TcpFront } from './tcp-front.ts'
 
 export interface EmbeddedZooKeeperOptions {
   /** 0 (default): any free one. */
@@ -22,6 +22,8 @@ export interface EmbeddedZooKeeperOptions {
   readonly maxSessionTimeout?: number
   /** Connections from one address, 0 no limit; default 60. */
   readonly maxClientCnxns?: number
+  /** Answers and events a client may leave unread before it is dropped, in bytes; default 64 MiB. */
+  readonly maxQueuedBytes?: number
   /** Sync the log before answering a write, default true. Without, a crash of the machine may lose what was answered. */
   readonly fsync?: boolean
   /** Records between two snapshots, default 100,000. */
@@ -108,6 +110,7 @@ class Server {
       clock: this.clock,
       log: this.log,
       maxClientCnxns: options.maxClientCnxns ?? 60,
+      maxQueuedBytes: options.maxQueuedBytes ?? MAX_QUEUED_BYTES,
       config: this.describe(limits),
       sizes: () => this.storage?.sizes() ?? { log: 0, snapshot: 0 },
     })

@@ -56,6 +56,11 @@ export function recover(dir: string, log: ZkLog): Recovered {
   const logs = listFiles(dir, 'log')
   if (snapshots.length === 0) {
     if (logs.length > 0) throw new Error(`${dir} holds transaction logs but no snapshot: refusing to start with an empty tree`)
+    if (fs.existsSync(path.join(dir, 'version-2'))) {
+      throw new Error(
+        `${dir} holds the data of an Apache ZooKeeper (version-2), which this server cannot read: choose another dataDir`,
+      )
+    }
     return { header: null, rows: [], records: [], log: null }
   }
   let snapshot: { header: SnapshotFileHeader; rows: NodeRow[] } | null = null

@@ -154,8 +154,9 @@ export class Storage {
 
   private begin(batch: Batch): Buffer | null {
     if (batch.newLog !== null) {
+      const fd = fs.openSync(batch.newLog, 'a')
       if (this.fd !== -1) fs.closeSync(this.fd)
-      this.fd = fs.openSync(batch.newLog, 'a')
+      this.fd = fd
       if (fs.fstatSync(this.fd).size === 0) fs.writeSync(this.fd, LOG_MAGIC)
       this.syncDirectory()
     }

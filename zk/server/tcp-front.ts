@@ -19,14 +19,16 @@ export interface TcpFrontOptions {
   readonly log: ZkLog
   /** Connections from one address; 0 is no limit (`maxClientCnxns`). */
   readonly maxClientCnxns: number
+  /** A connection with more unread answers and events than this is dropped: events keep coming even when its requests are not read. */
+  readonly maxQueuedBytes: number
   readonly config: Readonly<Record<string, string | number>>
   readonly sizes: () => { log: number; snapshot: number }
 }
 
 /** A client whose answers pile up beyond this is not read from until it takes them. */
 const PAUSE_BYTES = 1024 * 1024
-/** Beyond this the connection is dropped: events keep coming even when nothing is read. */
-const DROP_BYTES = 64 * 1024 * 1024
+/** Default of {@link TcpFrontOptions.maxQueuedBytes}. */
+export const MAX_QUEUED_BYTES = 64 * 1024 * 1024
 /** Connections that open no session are closed, as the genuine server's `zookeeper.nio.sessionlessCnxnTimeout`. */
 const SESSIONLESS_MS = 10_000
 
@@ -297,7 +299,7 @@ class FrontConnection implements ZkPeer {
     this.heldBytes -= bytes.length
     if (this.socket.destroyed || bytes.length === 0) return
     this.socket.write(bytes)
-    if (this.backlog() > DROP_BYTES) {
+    if (this.backlog() > this.front.options.maxQueuedBytes) {
       this.front.options.log.warn(`dropping /${this.connection.address}:${this.port}: it does not take its answers`)
       this.destroy()
     } else {

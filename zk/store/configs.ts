@@ -21,7 +21,10 @@ export function configVerbs(context: StoreContext): ConfigVerbs {
   const { session } = context
   return {
     async getConfigs(type, names) {
-      const nodes = await readAll(context, names.map((name) => configEntityPath(type, name)))
+      const nodes = await readAll(
+        context,
+        names.map((name) => configEntityPath(type, name)),
+      )
       const configs = new Map<string, ConfigProperties>()
       names.forEach((name, i) => {
         const node = nodes[i]
@@ -47,7 +50,10 @@ export function configVerbs(context: StoreContext): ConfigVerbs {
       expectCode(await createPath(session, CONFIG_CHANGES_PATH, null, context.acl), 'create', 'nodeExists')
       const path = `${CONFIG_CHANGES_PATH}/${CONFIG_CHANGE_PREFIX}`
       const data = encodeConfigChange(entityPath)
-      expectCode(await session.request({ op: 'create', path, data, mode: 'persistentSequential', acl: context.acl(path) }), 'create')
+      expectCode(
+        await session.request({ op: 'create', path, data, mode: 'persistentSequential', acl: context.acl(path) }),
+        'create',
+      )
     },
 
     deleteTopicConfig: (topic, fence) => fencedDeletes(context, fence, [configEntityPath('topics', topic)]),

@@ -74,7 +74,11 @@ export async function fencedWrites(
 }
 
 /** Writes one by one or under a fence, whichever is asked for. */
-export async function write(context: StoreContext, op: Exclude<ZkWriteOp, { op: 'check' }>, fence?: ControllerFence): Promise<WriteOutcome> {
+export async function write(
+  context: StoreContext,
+  op: Exclude<ZkWriteOp, { op: 'check' }>,
+  fence?: ControllerFence,
+): Promise<WriteOutcome> {
   if (fence === undefined) return outcomeOf(await context.session.request(op))
   const [answer] = await fencedWrites(context, fence, [op])
   return answer!.outcome

@@ -21,9 +21,7 @@ export function electionVerbs(context: StoreContext): ElectionVerbs {
 
     async getControllerEpoch() {
       const node = await read(context, CONTROLLER_EPOCH_PATH)
-      return node === undefined
-        ? undefined
-        : { epoch: decodeControllerEpoch(node.data ?? null), zkVersion: node.stat!.version }
+      return node === undefined ? undefined : { epoch: decodeControllerEpoch(node.data ?? null), zkVersion: node.stat!.version }
     },
 
     async electController(brokerId) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { startProxy } from '../client/testing-proxy.ts'
+import { startProxy, type TestProxy } from '../client/testing-proxy.ts'
 import { startTestZooKeeper, type TestZooKeeper, testClock, testLog, until } from '../client/testing-zookeeper.ts'
 import { goldenStep } from '../znodes/testing-golden.ts'
 import type { BrokerRegistration } from '../znodes/types.ts'
@@ -10,10 +10,13 @@ import type { ControllerFence, KafkaZk, PartitionStateWrite } from './types.ts'
 
 let zk: TestZooKeeper
 const opened: KafkaZk[] = []
+const proxies: TestProxy[] = []
 let chroots = 0
 
 /** Each test its own cluster: a chroot. */
-async function open(options: { chroot?: string; port?: number; sessionTimeoutMs?: number; setAcl?: boolean; log?: ReturnType<typeof testLog> } = {}): Promise<KafkaZk & { chroot: string }> {
+async function open(
+  options: { chroot?: string; port?: number; sessionTimeoutMs?: number; setAcl?: boolean; log?: ReturnType<typeof testLog> } = {},
+): Promise<KafkaZk & { chroot: string }> {
   const chroot = options.chroot ?? `/c${++chroots}`
   const kafka = openKafkaZk(
     {
@@ -55,7 +58,9 @@ const vary = (writes: readonly RecordedWrite[]) =>
 
 function golden(step: string, who: RegExp, path: RegExp = /./): RecordedWrite[] {
   return goldenStep(`main/${step}.jsonl`)
-    .transactions.filter(({ by, op, path: target }) => who.test(by) && /^(create|setData|delete)$/.test(op) && path.test(target ?? ''))
+    .transactions.filter(
+      ({ by, op, path: target }) => who.test(by) && /^(create|setData|delete)$/.test(op) && path.test(target ?? ''),
+    )
     .map(goldenWrite)
 }
 
@@ -85,8 +90,9 @@ describe('KafkaZk writes what 1.1 writes, in its order', () => {
     await kafka.deletePreferredReplicaElection(fence)
     const ours = taken()
     // The block is claimed in parallel to the election.
-    const block = (list: RecordedWrite[]) => list.filter(({ path }) => path === '/latest_producer_id_block' )
-    const rest = (list: RecordedWrite[]) => list.filter(({ path, op }) => !(path === '/latest_producer_id_block' && op === 'setData'))
+    const block = (list: RecordedWrite[]) => list.filter(({ path }) => path === '/latest_producer_id_block')
+    const rest = (list: RecordedWrite[]) =>
+      list.filter(({ path, op }) => !(path === '/latest_producer_id_block' && op === 'setData'))
     const theirs = vary(golden('01-start-broker-0', /broker 0/))
     assert.deepEqual(rest(ours), rest(theirs))
     assert.deepEqual(block(ours), block(theirs))
@@ -108,7 +114,14 @@ describe('KafkaZk writes what 1.1 writes, in its order', () => {
   it('topic creation by tool and controller (04, 05)', async () => {
     await kafka.setConfig('topics', 't-tool', {})
     assert.equal(await kafka.createTopicAssignment('t-tool', assignment([1, [1, 0, 2]], [0, [0, 2, 1]])), 'ok')
-    const state = (partition: number, isr: number[]) => ({ topic: 't-tool', partition, leader: isr[0]!, leaderEpoch: 0, isr, controllerEpoch: 1 })
+    const state = (partition: number, isr: number[]) => ({
+      topic: 't-tool',
+      partition,
+      leader: isr[0]!,
+      leaderEpoch: 0,
+      isr,
+      controllerEpoch: 1,
+    })
     const made = await kafka.createPartitionStates([state(1, [1, 0, 2]), state(0, [0, 2, 1])], fence)
     assert.deepEqual(made, [
       { topic: 't-tool', partition: 1, outcome: 'ok', zkVersion: 0 },
@@ -123,7 +136,14 @@ describe('KafkaZk writes what 1.1 writes, in its order', () => {
   it('added partitions (09): the refused parent, then the new ones', async () => {
     const all = assignment([1, [1, 0, 2]], [0, [0, 2, 1]], [2, [2, 0, 1]], [3, [0, 2, 1]])
     assert.equal(await kafka.setTopicAssignment('t-tool', all), 'ok')
-    const state = (partition: number, isr: number[]) => ({ topic: 't-tool', partition, leader: isr[0]!, leaderEpoch: 0, isr, controllerEpoch: 1 })
+    const state = (partition: number, isr: number[]) => ({
+      topic: 't-tool',
+      partition,
+      leader: isr[0]!,
+      leaderEpoch: 0,
+      isr,
+      controllerEpoch: 1,
+    })
     await kafka.createPartitionStates([state(2, [2, 0, 1]), state(3, [0, 2, 1])], fence)
     assert.deepEqual(taken(), vary(golden('09-topics-add-partitions', /./)))
     assert.deepEqual([...(await kafka.getAssignments(['t-tool', 'none']))], [['t-tool', all]])
@@ -137,7 +157,13 @@ describe('KafkaZk writes what 1.1 writes, in its order', () => {
     await kafka.setConfig('users', 'bob/clients/cb', quota)
     const trace = golden('20-quotas-set', /configs #7/).filter(({ path }) => path.startsWith('/config/users'))
     assert.deepEqual(taken(), vary(trace))
-    assert.deepEqual([...(await kafka.getConfigs('users', ['bob/clients/cb', 'bob', 'none']))], [['bob/clients/cb', quota], ['bob', {}]])
+    assert.deepEqual(
+      [...(await kafka.getConfigs('users', ['bob/clients/cb', 'bob', 'none']))],
+      [
+        ['bob/clients/cb', quota],
+        ['bob', {}],
+      ],
+    )
     assert.deepEqual(await kafka.getAllConfigEntities('users'), ['bob'])
     const [name] = await kafka.getConfigChangeNotifications()
     const read = await kafka.readConfigChangeNotification(name!)
@@ -150,7 +176,10 @@ describe('KafkaZk writes what 1.1 writes, in its order', () => {
   })
 
   it('reassignment and preferred election (28, 34)', async () => {
-    const moves = new Map([['t-move-0', [1, 2]], ['t-move-1', [2]]])
+    const moves = new Map([
+      ['t-move-0', [1, 2]],
+      ['t-move-1', [2]],
+    ])
     assert.equal(await kafka.createReassignments(moves), 'ok')
     assert.equal(await kafka.createReassignments(moves), 'nodeExists')
     assert.deepEqual(await kafka.getReassignments(), moves)
@@ -170,7 +199,10 @@ describe('KafkaZk writes what 1.1 writes, in its order', () => {
   })
 
   it('ISR and log dir notifications (28, 67)', async () => {
-    const changed = [{ topic: 't-move', partition: 1 }, { topic: 't-move', partition: 0 }]
+    const changed = [
+      { topic: 't-move', partition: 1 },
+      { topic: 't-move', partition: 0 },
+    ]
     assert.equal(await kafka.createIsrChangeNotification(changed), 'ok')
     const names = await kafka.getIsrChangeNotifications()
     assert.deepEqual(await kafka.readIsrChangeNotifications(names), changed)
@@ -185,7 +217,14 @@ describe('KafkaZk writes what 1.1 writes, in its order', () => {
 
   it('topic deletion (61): children first, then config, then the request', async () => {
     assert.equal(await kafka.createTopicAssignment('t-manual', assignment([0, [0]])), 'ok')
-    const states = [0, 1, 2, 3].map((partition) => ({ topic: 't-manual', partition, leader: 0, leaderEpoch: 0, isr: [0], controllerEpoch: 1 }))
+    const states = [0, 1, 2, 3].map((partition) => ({
+      topic: 't-manual',
+      partition,
+      leader: 0,
+      leaderEpoch: 0,
+      isr: [0],
+      controllerEpoch: 1,
+    }))
     await kafka.createPartitionStates(states, fence)
     taken()
     assert.equal(await kafka.createDeleteTopic('t-manual'), 'ok')
@@ -217,7 +256,10 @@ describe('brokers, offsets and the like', () => {
     assert.equal(await other.registerBroker(broker(9)), 'registered')
     assert.equal(await other.registerBroker(broker(10)), 'exists')
     assert.deepEqual(await kafka.getBrokerIds(), [9, 10])
-    assert.deepEqual(await kafka.getAllBrokers(), [broker(9), broker(10)])
+    assert.deepEqual(
+      (await kafka.getAllBrokers()).map(({ czxid, ...written }) => written),
+      [broker(9), broker(10)],
+    )
     await kafka.updateBrokerRegistration(broker(10, 555))
     assert.equal((await other.getBroker(10))?.endpoints[0]?.port, 555)
     assert.equal(await other.getBroker(11), undefined)
@@ -234,12 +276,16 @@ describe('brokers, offsets and the like', () => {
     await put('/brokers/ids/stranger', null)
     await put('/brokers/topics/bad', null)
     await put('/controller', 'nonsense')
-    assert.deepEqual(await kafka.getAllBrokers(), [broker(1)])
+    assert.deepEqual(
+      (await kafka.getAllBrokers()).map(({ czxid, ...written }) => written),
+      [broker(1)],
+    )
     assert.deepEqual([...(await kafka.getAssignments(['bad']))], [['bad', new Map()]])
     assert.equal(await kafka.getControllerId(), undefined)
-    assert.deepEqual(log.lines.filter((line) => line.startsWith('ERROR')).map((line) => /\/[^: ]+/.exec(line)?.[0]), [
-      '/brokers/ids', '/brokers/ids/2', '/brokers/topics/bad', '/controller',
-    ])
+    assert.deepEqual(
+      log.lines.filter((line) => line.startsWith('ERROR')).map((line) => /\/[^: ]+/.exec(line)?.[0]),
+      ['/brokers/ids', '/brokers/ids/2', '/brokers/topics/bad', '/controller'],
+    )
   })
 
   it('group offsets', async () => {
@@ -279,21 +325,34 @@ describe('brokers, offsets and the like', () => {
     assert.equal((await kafka.readTokenChangeNotification(tokenChange!))?.data?.toString(), 'x')
     await kafka.deleteTokenChangeNotification(tokenChange!)
     await kafka.deleteToken('x')
-    const acl = async (path: string) => (await kafka.session.request({ op: 'getAcl', path })).acl?.map(({ scheme, perms }) => `${scheme} ${perms}`)
+    const acl = async (path: string) =>
+      (await kafka.session.request({ op: 'getAcl', path })).acl?.map(({ scheme, perms }) => `${scheme} ${perms}`)
     assert.deepEqual(await acl('/brokers/topics'), ['digest 31', 'world 1'])
     assert.deepEqual(await acl('/config/users'), ['digest 31'])
     assert.deepEqual(await acl('/consumers'), ['world 31'])
     const stranger = await open({ chroot: kafka.chroot })
-    await assert.rejects(stranger.getConfigs('users', ['x']).then(() => stranger.getAllConfigEntities('users')), { name: 'ZkError', code: 'noAuth' })
+    await assert.rejects(
+      stranger.getConfigs('users', ['x']).then(() => stranger.getAllConfigEntities('users')),
+      { name: 'ZkError', code: 'noAuth' },
+    )
   })
 })
 
 describe('fencing', () => {
   const stateOf = (partition: number, changes: Partial<PartitionStateWrite> = {}): PartitionStateWrite => ({
-    topic: 't', partition, leader: 0, leaderEpoch: 0, isr: [0, 1], controllerEpoch: 1, expectedVersion: 0, ...changes,
+    topic: 't',
+    partition,
+    leader: 0,
+    leaderEpoch: 0,
+    isr: [0, 1],
+    controllerEpoch: 1,
+    expectedVersion: 0,
+    ...changes,
   })
 
-  async function prepared(options: { port?: number; sessionTimeoutMs?: number } = {}): Promise<{ kafka: KafkaZk & { chroot: string }; fence: ControllerFence }> {
+  async function prepared(
+    options: { port?: number; sessionTimeoutMs?: number } = {},
+  ): Promise<{ kafka: KafkaZk & { chroot: string }; fence: ControllerFence }> {
     const kafka = await open(options)
     await kafka.makePersistentPaths()
     await kafka.createTopicAssignment('t', assignment([0, [0, 1]], [1, [0, 1]]))
@@ -320,7 +379,10 @@ describe('fencing', () => {
     const newer = await elected(other, 1)
     const before = await other.getPartitionStates([{ topic: 't', partition: 0 }])
     const stale = await kafka.setPartitionStates([stateOf(0, { leaderEpoch: 1 }), stateOf(1, { leaderEpoch: 1 })], fence)
-    assert.deepEqual(stale.map(({ outcome }) => outcome), ['fenced', 'fenced'])
+    assert.deepEqual(
+      stale.map(({ outcome }) => outcome),
+      ['fenced', 'fenced'],
+    )
     assert.equal((await kafka.createPartitionStates([stateOf(5)], fence))[0]!.outcome, 'fenced')
     assert.equal(await kafka.setTopicAssignment('t', assignment([0, [9]]), fence), 'fenced')
     assert.equal(await kafka.setReassignments(new Map([['t-0', [9]]]), fence), 'fenced')
@@ -340,8 +402,14 @@ describe('fencing', () => {
 
   it('outcomes of single partitions do not touch the others', async () => {
     const { kafka, fence } = await prepared()
-    const written = await kafka.setPartitionStates([stateOf(0, { expectedVersion: 7 }), stateOf(1, { leaderEpoch: 1 }), stateOf(2)], fence)
-    assert.deepEqual(written.map(({ outcome }) => outcome), ['badVersion', 'ok', 'noNode'])
+    const written = await kafka.setPartitionStates(
+      [stateOf(0, { expectedVersion: 7 }), stateOf(1, { leaderEpoch: 1 }), stateOf(2)],
+      fence,
+    )
+    assert.deepEqual(
+      written.map(({ outcome }) => outcome),
+      ['badVersion', 'ok', 'noNode'],
+    )
     assert.equal((await kafka.createPartitionStates([stateOf(0)], fence))[0]!.outcome, 'nodeExists')
     assert.equal((await kafka.createPartitionStates([{ ...stateOf(0), topic: 'none' }], fence))[0]!.outcome, 'noNode')
   })
@@ -360,7 +428,12 @@ describe('fencing', () => {
     const id = Buffer.alloc(8)
     id.writeBigInt64BE(kafka.session.sessionId)
     const thief = openKafkaZk(
-      { connect: zk.connect, sessionTimeoutMs: 2000, connectionTimeoutMs: 2000, resume: { sessionId: id, password: kafka.session.password } },
+      {
+        connect: zk.connect,
+        sessionTimeoutMs: 2000,
+        connectionTimeoutMs: 2000,
+        resume: { sessionId: id, password: kafka.session.password },
+      },
       testClock,
       testLog(),
     )
@@ -374,22 +447,33 @@ describe('fencing', () => {
 
   it('lost answers are settled by reading back', async () => {
     const proxy = await startProxy(zk.port)
+    proxies.push(proxy)
     const { kafka, fence } = await prepared({ port: proxy.port })
     const watcher = await open({ chroot: kafka.chroot })
     /** Lets the server do it, loses the answer, and lets the client come back. */
-    const losing = async <T>(run: () => Promise<T>, done: () => Promise<boolean>): Promise<T> => {
-      proxy.holdAnswers()
+    const losing = async <T>(run: () => Promise<T>, done: () => Promise<boolean>, at?: string): Promise<T> => {
+      proxy.holdAnswers(at)
       const result = run()
       await until(done, 'applied')
       proxy.cut()
       return result
     }
-    const version = async (partition: number) => (await watcher.getPartitionStates([{ topic: 't', partition }])).get(`t-${partition}`)?.zkVersion
-    const set = await losing(() => kafka.setPartitionStates([stateOf(0, { leaderEpoch: 1 })], fence), async () => (await version(0)) === 1)
+    const version = async (partition: number) =>
+      (await watcher.getPartitionStates([{ topic: 't', partition }])).get(`t-${partition}`)?.zkVersion
+    const set = await losing(
+      () => kafka.setPartitionStates([stateOf(0, { leaderEpoch: 1 })], fence),
+      async () => (await version(0)) === 1,
+    )
     assert.deepEqual(set, [{ topic: 't', partition: 0, outcome: 'ok', zkVersion: 1 }])
-    const isr = await losing(() => kafka.updateIsr(stateOf(1, { isr: [0] })), async () => (await version(1)) === 1)
+    const isr = await losing(
+      () => kafka.updateIsr(stateOf(1, { isr: [0] })),
+      async () => (await version(1)) === 1,
+    )
     assert.deepEqual(isr, { topic: 't', partition: 1, outcome: 'ok', zkVersion: 1 })
-    const made = await losing(() => kafka.createPartitionStates([stateOf(2)], fence), async () => (await version(2)) === 0)
+    const made = await losing(
+      () => kafka.createPartitionStates([stateOf(2)], fence),
+      async () => (await version(2)) === 0,
+    )
     assert.deepEqual(made, [{ topic: 't', partition: 2, outcome: 'ok', zkVersion: 0 }])
     const notified = await losing(
       () => kafka.createIsrChangeNotification([{ topic: 't', partition: 0 }]),
@@ -400,17 +484,35 @@ describe('fencing', () => {
     const block = await losing(
       () => kafka.claimProducerIdBlock(0),
       async () => (await watcher.session.request({ op: 'getData', path: '/latest_producer_id_block' })).stat?.version === 1,
+      'block_start',
     )
     assert.deepEqual(block, { start: 0, end: 999 })
-    const registered = await losing(() => kafka.registerBroker(broker(3)), async () => (await watcher.getBrokerIds()).length > 0)
+    const registered = await losing(
+      () => kafka.registerBroker(broker(3)),
+      async () => (await watcher.getBrokerIds()).length > 0,
+    )
     assert.equal(registered, 'registered')
     await kafka.deleteController(fence)
-    const again = await losing(() => elected(kafka), async () => (await watcher.getControllerId()) === 0)
-    assert.equal(again.controllerEpoch, 2)
-    const gone = await losing(() => kafka.deleteController(again), async () => (await watcher.getControllerId()) === undefined)
+    const again = await losing(
+      () => elected(kafka),
+      async () => (await watcher.getControllerId()) === 0,
+      'brokerid',
+    )
+    assert.deepEqual(again, { controllerEpoch: 2, epochZkVersion: 1, generation: 1 })
+    await kafka.deleteController(again)
+    // The answer to the write of the epoch itself is lost.
+    const third = await losing(
+      () => elected(kafka),
+      async () => (await watcher.getControllerEpoch())?.epoch === 3,
+      '/controller_epoch\0\0\0\x013',
+    )
+    assert.deepEqual(third, { controllerEpoch: 3, epochZkVersion: 2, generation: 1 })
+    const gone = await losing(
+      () => kafka.deleteController(third),
+      async () => (await watcher.getControllerId()) === undefined,
+    )
     assert.equal(gone, undefined)
     assert.equal(kafka.session.generation, 1)
-    await proxy.close()
   })
 
   it('10,000 partitions are created, read and written in one go each', async () => {
@@ -428,12 +530,16 @@ describe('fencing', () => {
     assert.deepEqual(read.get('t-9999'), { leader: 0, leaderEpoch: 0, isr: [0, 1], controllerEpoch: 1, zkVersion: 0 })
     // One after another it would be ten thousand round trips.
     assert.ok(took < 5000, `${took} ms`)
-    const written = await kafka.setPartitionStates(states.map((state) => ({ ...state, leaderEpoch: 1 })), fence)
+    const written = await kafka.setPartitionStates(
+      states.map((state) => ({ ...state, leaderEpoch: 1 })),
+      fence,
+    )
     assert.ok(written.every(({ outcome, zkVersion }) => outcome === 'ok' && zkVersion === 1))
   })
 
   after(async () => {
     await Promise.all(opened.map((kafka) => kafka.session.close()))
+    await Promise.all(proxies.map((proxy) => proxy.close()))
     await zk.stop()
   })
 })

@@ -12,7 +12,17 @@ import {
   LOG_DIR_EVENT_PREFIX,
   logDirEventPath,
 } from '../znodes/index.ts'
-import { ANY_VERSION, childrenOf, expectCode, fencedDeletes, outcomeOf, read, readAll, type StoreContext, tolerant } from './context.ts'
+import {
+  ANY_VERSION,
+  childrenOf,
+  expectCode,
+  fencedDeletes,
+  outcomeOf,
+  read,
+  readAll,
+  type StoreContext,
+  tolerant,
+} from './context.ts'
 import type { KafkaZk } from './types.ts'
 
 type NotificationVerbs = Pick<

@@ -44,7 +44,10 @@ type SecurityVerbs = Pick<
 export function securityVerbs(context: StoreContext): SecurityVerbs {
   const { session } = context
   const createSequential = async (path: string, data: Buffer) => {
-    expectCode(await session.request({ op: 'create', path, data, mode: 'persistentSequential', acl: context.acl(path) }), 'create')
+    expectCode(
+      await session.request({ op: 'create', path, data, mode: 'persistentSequential', acl: context.acl(path) }),
+      'create',
+    )
   }
   const notification = async (name: string, path: string) => {
     const node = await read(context, path)

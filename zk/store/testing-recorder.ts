@@ -18,8 +18,12 @@ export interface RecordedWrite {
 export function recording(session: ZkSession): { session: ZkSession; writes: RecordedWrite[] } {
   const writes: RecordedWrite[] = []
   const note = (request: ZkRequest, response: ZkResponse) => {
-    if (request.op === 'multi') request.ops.forEach((op, i) => op.op !== 'check' && writes.push(told(op, response.results![i]!)))
-    else if (request.op === 'create' || request.op === 'delete' || request.op === 'setData') writes.push(told(request, response))
+    if (request.op === 'multi') {
+      request.ops.forEach((op, i) => {
+        if (op.op !== 'check') writes.push(told(op, response.results![i]!))
+      })
+    } else if (request.op === 'create' || request.op === 'delete' || request.op === 'setData')
+      writes.push(told(request, response))
   }
   const recorder = Object.create(session) as ZkSession
   const own = {
@@ -54,7 +58,8 @@ export function recording(session: ZkSession): { session: ZkSession; writes: Rec
 function told(op: ZkWriteOp, response: ZkResponse): RecordedWrite {
   const error = response.code === 'ok' ? {} : { error: ERRORS[response.code] ?? response.code }
   const path = response.code === 'ok' ? response.path : op.path
-  if (op.op === 'create') return { op: 'create', path, data: op.data?.toString() ?? null, mode: MODES[op.mode] ?? op.mode, ...error }
+  if (op.op === 'create')
+    return { op: 'create', path, data: op.data?.toString() ?? null, mode: MODES[op.mode] ?? op.mode, ...error }
   if (op.op === 'setData') return { op: 'setData', path, data: op.data?.toString() ?? null, expected: op.version, ...error }
   return { op: op.op, path, expected: op.version, ...error }
 }

@@ -16,7 +16,18 @@ import {
   TOPICS_PATH,
   topicPath,
 } from '../znodes/index.ts'
-import { ANY_VERSION, childrenOf, expectCode, fencedWrites, outcomeOf, read, readAll, type StoreContext, tolerant, write } from './context.ts'
+import {
+  ANY_VERSION,
+  childrenOf,
+  expectCode,
+  fencedWrites,
+  outcomeOf,
+  read,
+  readAll,
+  type StoreContext,
+  tolerant,
+  write,
+} from './context.ts'
 import type { ControllerFence, KafkaZk, PartitionStateWrite, PartitionStateWritten, WriteOutcome } from './types.ts'
 
 type TopicVerbs = Pick<
@@ -39,7 +50,9 @@ type TopicVerbs = Pick<
 export function topicVerbs(context: StoreContext): TopicVerbs {
   const { session } = context
   const brokerOf = (brokerId: number, node: ZkResponse | undefined) =>
-    node === undefined ? undefined : tolerant(context, () => decodeBrokerId(brokerId, node.data ?? null))
+    node === undefined
+      ? undefined
+      : tolerant(context, () => ({ ...decodeBrokerId(brokerId, node.data ?? null), czxid: node.stat!.czxid }))
   const getBrokerIds = async () => {
     const names = await childrenOf(context, BROKER_IDS_PATH)
     const strangers = names.filter((name) => !/^\d{1,10}$/.test(name))
@@ -69,7 +82,8 @@ export function topicVerbs(context: StoreContext): TopicVerbs {
       const assignments = new Map<string, ReturnType<typeof decodeTopic>>()
       topics.forEach((topic, i) => {
         const node = nodes[i]
-        if (node !== undefined) assignments.set(topic, tolerant(context, () => decodeTopic(topic, node.data ?? null)) ?? new Map())
+        if (node !== undefined)
+          assignments.set(topic, tolerant(context, () => decodeTopic(topic, node.data ?? null)) ?? new Map())
       })
       return assignments
     },
@@ -99,7 +113,10 @@ export async function pathExists({ session }: StoreContext, path: string): Promi
 }
 
 async function partitionStates(context: StoreContext, partitions: readonly PartitionRef[]): Promise<Map<string, PartitionState>> {
-  const nodes = await readAll(context, partitions.map(({ topic, partition }) => partitionStatePath(topic, partition)))
+  const nodes = await readAll(
+    context,
+    partitions.map(({ topic, partition }) => partitionStatePath(topic, partition)),
+  )
   const states = new Map<string, PartitionState>()
   partitions.forEach(({ topic, partition }, i) => {
     const node = nodes[i]
@@ -118,7 +135,13 @@ async function createStates(
 ): Promise<PartitionStateWritten[]> {
   const parents = [...new Set(states.map(({ topic }) => topic))].map(partitionsPath)
   const folders = states.map(({ topic, partition }) => partitionPath(topic, partition))
-  const create = (path: string, data: Buffer | null): ZkWriteOp => ({ op: 'create', path, data, mode: 'persistent', acl: context.acl(path) })
+  const create = (path: string, data: Buffer | null): ZkWriteOp => ({
+    op: 'create',
+    path,
+    data,
+    mode: 'persistent',
+    acl: context.acl(path),
+  })
   const answers = await fencedWrites(context, fence, [
     ...[...parents, ...folders].map((path) => create(path, null)),
     ...states.map((state) => create(partitionStatePath(state.topic, state.partition), encodePartitionState(state))),
@@ -201,7 +224,11 @@ function sameState(a: Written, b: Written): boolean {
 /** Children first, in the order in which ZooKeeper names them, as 1.1; but the tree is read before and the deletions are pipelined. */
 async function deleteTree(context: StoreContext, path: string, fence: ControllerFence): Promise<WriteOutcome> {
   const doomed = await subtree(context, path)
-  const answers = await fencedWrites(context, fence, doomed.map((target) => ({ op: 'delete', path: target, version: ANY_VERSION })))
+  const answers = await fencedWrites(
+    context,
+    fence,
+    doomed.map((target) => ({ op: 'delete', path: target, version: ANY_VERSION })),
+  )
   return answers.map(({ outcome }) => (outcome === 'noNode' ? 'ok' : outcome)).find((outcome) => outcome !== 'ok') ?? 'ok'
 }
 

@@ -1,6 +1,6 @@
 import { jsonBytes, jsonObject } from './json.ts'
 import type { ConfigEntityType } from './types.ts'
-import { Fields, valueOf, ZnodeError } from './znode.ts'
+import { Fields, jsonOf, ZnodeError } from './znode.ts'
 
 /**
  * `/config/changes/config_change_NNNNNNNNNN`, persistent sequential: a configuration has changed, read it again. Every broker reads
@@ -33,7 +33,7 @@ const TYPES: ReadonlySet<string> = new Set(['topics', 'clients', 'users', 'broke
 /** All three forms; the oldest, which 1.1 passes over, is a topic. Throws ZnodeError for anything else. */
 export function decodeConfigChange(name: string, data: Buffer | null): ConfigChange {
   const path = configChangePath(name)
-  const value = valueOf(path, data)
+  const value = jsonOf(path, data)
   if (typeof value === 'string') return { type: 'topics', entity: value }
   const fields = Fields.of(path, data)
   const version = fields.int('version')

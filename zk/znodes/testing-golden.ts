@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url'
 /** What a genuine Kafka did to ZooKeeper: `integration-tests/golden/znodes` (its README describes the files). */
 const here = dirname(fileURLToPath(import.meta.url))
 // From zk/znodes, or from build/zk/znodes.
-const root = [join(here, '..', '..'), join(here, '..', '..', '..')].map((folder) => join(folder, 'integration-tests/golden/znodes'))
+const root = [join(here, '..', '..'), join(here, '..', '..', '..')].map((folder) =>
+  join(folder, 'integration-tests/golden/znodes'),
+)
 
 export interface GoldenTransaction {
   readonly by: string

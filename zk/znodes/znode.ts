@@ -35,7 +35,7 @@ export class Fields {
 
   /** Throws ZnodeError unless `data` is a JSON object. Null data (never written) is not an empty object. */
   static of(path: string, data: Buffer | null): Fields {
-    return new Fields(path, objectOf(path, undefined, valueOf(path, data)))
+    return new Fields(path, objectOf(path, undefined, jsonOf(path, data)))
   }
 
   /** JSON null counts as absent. */
@@ -108,7 +108,7 @@ export class Fields {
   }
 }
 
-export function valueOf(path: string, data: Buffer | null): JsonValue {
+export function jsonOf(path: string, data: Buffer | null): JsonValue {
   if (data === null) throw new ZnodeError(path, undefined, 'has no data')
   try {
     return parseJson(data.toString('utf8'))

@@ -151,11 +151,22 @@ describe('golden znodes', () => {
         for (const { node, data } of step.nodes) check(node, bytesOf(data), counts, 'by 1.1')
         for (const { op, path, data } of step.transactions) {
           const sequential = path !== undefined && /_change[s_]*$|_event_$/.test(path)
-          if ((op === 'create' || op === 'setData') && path !== undefined && !sequential) check(path, bytesOf(data), counts, 'by 1.1')
+          if ((op === 'create' || op === 'setData') && path !== undefined && !sequential)
+            check(path, bytesOf(data), counts, 'by 1.1')
         }
       }
       const expected = {
-        main: ['broker', 'topic', 'partition state', 'config', 'config change', 'ISR change', 'log dir event', 'reassignments', 'preferred election'],
+        main: [
+          'broker',
+          'topic',
+          'partition state',
+          'config',
+          'config change',
+          'ISR change',
+          'log dir event',
+          'reassignments',
+          'preferred election',
+        ],
         secure: ['ACLs', 'ACL change', 'token', 'token change', 'config'],
         auto: ['broker', 'controller', 'controller epoch', 'cluster id', 'producer id block'],
         old: ['broker', 'partition state'],
@@ -192,14 +203,23 @@ describe('broker registrations', () => {
       '{"jmx_port":-1,"timestamp":"1","endpoints":["PLAINTEXT://kafka1:9092","SSL://[::1]:9093"],"host":"kafka1","version":2,"port":9092}',
     )
     assert.deepEqual(v2.endpoints[1], { host: '::1', port: 9093, listenerName: 'SSL', securityProtocol: 'SSL' })
-    const v3 = decode('{"jmx_port":9999,"timestamp":"1","endpoints":["plaintext://:9092"],"host":"","version":3,"port":9092,"rack":"r1"}')
+    const v3 = decode(
+      '{"jmx_port":9999,"timestamp":"1","endpoints":["plaintext://:9092"],"host":"","version":3,"port":9092,"rack":"r1"}',
+    )
     assert.deepEqual(v3, { brokerId: 7, endpoints: [{ ...plain, host: '' }], jmxPort: 9999, rack: 'r1' })
     const v4 = decode(
       '{"listener_security_protocol_map":{"REPL":"SASL_SSL"},"endpoints":["REPL://kafka1:9093"],"rack":null,"jmx_port":-1,"host":null,"timestamp":"1","port":-1,"version":4}',
     )
-    assert.deepEqual(v4, { brokerId: 7, jmxPort: -1, endpoints: [{ ...plain, port: 9093, listenerName: 'REPL', securityProtocol: 'SASL_SSL' }] })
+    assert.deepEqual(v4, {
+      brokerId: 7,
+      jmxPort: -1,
+      endpoints: [{ ...plain, port: 9093, listenerName: 'REPL', securityProtocol: 'SASL_SSL' }],
+    })
     // A later release's fields are ignored.
-    assert.equal(decode('{"features":{},"endpoints":["SSL://h:1"],"jmx_port":-1,"version":5,"host":null,"port":-1}').endpoints.length, 1)
+    assert.equal(
+      decode('{"features":{},"endpoints":["SSL://h:1"],"jmx_port":-1,"version":5,"host":null,"port":-1}').endpoints.length,
+      1,
+    )
   })
 
   it('writes by version, host and port being the first plaintext endpoint', () => {
@@ -231,8 +251,7 @@ describe('broker registrations', () => {
 })
 
 describe('garbage names the path and the field', () => {
-  const state = (text: string | null) => () =>
-    znodes.decodePartitionState('t', 0, text === null ? null : Buffer.from(text), 0)
+  const state = (text: string | null) => () => znodes.decodePartitionState('t', 0, text === null ? null : Buffer.from(text), 0)
   const path = '/brokers/topics/t/partitions/0/state'
   const cases: readonly [string | null, RegExp][] = [
     [null, /state: has no data/],
@@ -284,10 +303,13 @@ describe('garbage names the path and the field', () => {
     for (const decode of decoders) assert.throws(decode, znodes.ZnodeError)
   })
   it('0.8.0 spacing and escapes are read', () => {
-    assert.deepEqual([...znodes.decodeTopic('t', Buffer.from('{ "partitions":{ "0":[ 0, 1 ], "1":[ 1, 2 ] }, "version":1 }'))], [
-      [0, [0, 1]],
-      [1, [1, 2]],
-    ])
+    assert.deepEqual(
+      [...znodes.decodeTopic('t', Buffer.from('{ "partitions":{ "0":[ 0, 1 ], "1":[ 1, 2 ] }, "version":1 }'))],
+      [
+        [0, [0, 1]],
+        [1, [1, 2]],
+      ],
+    )
     assert.equal(znodes.decodeClusterId(Buffer.from('{"version":"1","id":"a\\"\\u00e9\\\\"}')), 'a"é\\')
   })
 })
@@ -311,6 +333,9 @@ describe('names and orders', () => {
     const made = goldenSteps('main')[0]!
       .transactions.filter(({ op, error }) => op === 'create' && error === undefined)
       .map(({ path }) => path!)
-    assert.deepEqual(made.filter((path) => znodes.PERSISTENT_PATHS.includes(path)), znodes.PERSISTENT_PATHS)
+    assert.deepEqual(
+      made.filter((path) => znodes.PERSISTENT_PATHS.includes(path)),
+      znodes.PERSISTENT_PATHS,
+    )
   })
 })

@@ -274,6 +274,19 @@ describe('the leader append', () => {
     }
   })
 
+  it('writes a compressed batch anew whose offset deltas are not 0, 1, 2', () => {
+    for (const codec of ['gzip', 'snappy', 'lz4'] as const) {
+      const builder = new BatchBuilder({ codec }).appendWithOffset(1, 5, null, null).appendWithOffset(1, 6, null, null)
+      const result = validateAndAssign(builder.build(), topicRules)
+      assert.equal(result.error, 0)
+      assert.equal(result.rebuilt, true)
+      assert.deepEqual(
+        [...recordsOf(result.buffer, 0)].map(({ offset }) => offset),
+        [100, 101],
+      )
+    }
+  })
+
   it('writes several compressed wrappers anew, so that each gets its own offsets', () => {
     const wrapper = (first: number): Buffer => {
       const builder = new BatchBuilder({ magic: 1, codec: 'gzip', baseOffset: first })
@@ -403,6 +416,16 @@ describe('compression', () => {
     assert.throws(() => decompress(2, 2, claim), RecordsError)
   })
 
+  it('refuses matches that reach behind the start of a block', () => {
+    const frame = (block: string): Buffer => Buffer.from(`04224d1860408205000000${block}00000000`, 'hex')
+    assert.equal(decompress(3, 1, frame('1061010000')).toString(), 'aaaaa')
+    assert.throws(() => decompress(3, 1, frame('1061020000')), /match offset 2/)
+    assert.throws(() => decompress(3, 1, frame('1061000000')), /match offset 0/)
+    assert.equal(decompress(2, 2, Buffer.from('0500610101', 'hex')).toString(), 'aaaaa')
+    assert.throws(() => decompress(2, 2, Buffer.from('0500610102', 'hex')), /from 2 back/)
+    assert.throws(() => decompress(2, 2, Buffer.from('0500610100', 'hex')), /from 0 back/)
+  })
+
   it('tells a cut gzip stream of format 2 from a broken one', () => {
     const whole = compress(1, 2, mixed(1000))
     const codeOf = (magic: number, bytes: Buffer): number => {
@@ -431,6 +454,19 @@ function mixed(length: number): Buffer {
 }
 
 describe('the cursor', () => {
+  it('takes inner offsets as they are when the wrapper has offset 0, as some librdkafka releases write it', () => {
+    const builder = new BatchBuilder({ magic: 1, codec: 'gzip' })
+    const set = builder.append(5, null, null).append(6, null, null).append(7, null, null).build()
+    const offsets = (): number[] => [...recordsOf(set, 0)].map(({ offset }) => offset)
+    assert.deepEqual(offsets(), [0, 1, 2])
+    batch.putBaseOffset(set, 0, 0)
+    assert.deepEqual(offsets(), [0, 1, 2])
+    batch.putBaseOffset(set, 0, 12)
+    assert.deepEqual(offsets(), [10, 11, 12])
+    batch.putBaseOffset(set, 0, 1)
+    assert.throws(offsets, RecordsError)
+  })
+
   it('hands out slices of the batch and knows its headers', () => {
     const headers = [
       { key: 'a', value: Buffer.from('1') },

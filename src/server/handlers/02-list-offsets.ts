@@ -36,6 +36,8 @@ function replicaOf(broker: BrokerServices, topic: string, partition: number, rep
 
 /** v0: segment boundaries, descending; a consumer sees nothing above the high watermark. */
 function legacyOffsets(view: PartitionView, log: Log, wanted: Wanted, replicaId: number): Found {
+  // 1.1 fails on an array of negative length.
+  if (wanted.maxNumOffsets < 0) return failed(wanted.partition, ErrorCode.UNKNOWN_SERVER_ERROR)
   const offsets = log.legacyOffsetsBefore(wanted.timestamp, wanted.maxNumOffsets)
   const limit = view.highWatermark
   const visible =

@@ -1,0 +1,39 @@
+import type { Clock, Timer } from '../ports/clock.ts'
+
+/** Timers of the log manager: background ones, cancelled together. */
+export class PeriodicTasks {
+  readonly #clock: Clock
+  readonly #timers = new Set<Timer>()
+  #isCancelled = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Once, after `delayMs`. */
+  after(delayMs: number, work: () => void): void {
+    const timer = this.#clock.timer(
+      delayMs,
+      () => {
+        this.#timers.delete(timer)
+        if (!this.#isCancelled) work()
+      },
+      true,
+    )
+    this.#timers.add(timer)
+  }
+
+  /** After `firstMs`, then every `periodMs` counted from the end of the run before; Infinity or 2^63: no second time. */
+  every(firstMs: number, periodMs: number, work: () => void): void {
+    this.after(firstMs, () => {
+      work()
+      if (periodMs < 2 ** 53) this.every(periodMs, periodMs, work)
+    })
+  }
+
+  cancel(): void {
+    this.#isCancelled = true
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers.clear()
+  }
+}
