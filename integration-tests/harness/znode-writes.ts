@@ -53,8 +53,8 @@ function maskData(path: string, data: string | null, before: Before): string | n
   if (STATE.test(path)) {
     const now = JSON.parse(data) as Record<string, number>
     const then = JSON.parse(before.nodes.get(path)?.data ?? '{"leader_epoch":0,"controller_epoch":0}') as Record<string, number>
-    const epoch =
-      now['controller_epoch'] === then['controller_epoch'] ? 'kept' : (now['controller_epoch'] ?? 0) - before.controllerEpoch
+    const ahead = (now['controller_epoch'] ?? 0) - before.controllerEpoch
+    const epoch = ahead === 0 ? 'now' : now['controller_epoch'] === then['controller_epoch'] ? 'kept' : ahead
     return data
       .replace(/"controller_epoch":\d+/, `"controller_epoch":<${epoch}>`)
       .replace(/"leader_epoch":\d+/, `"leader_epoch":<+${(now['leader_epoch'] ?? 0) - (then['leader_epoch'] ?? 0)}>`)

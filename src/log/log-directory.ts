@@ -48,6 +48,8 @@ export class LogDirectory {
   isLive = true
   readonly #disk: Disk
   readonly #logger: Logger
+  /** For what takes the directory offline. */
+  readonly #failures: Logger
   #lock: { release(): void } | undefined
   /** Recovery points as they are on disk, and whether this process wrote them. */
   readonly #recoveryPoints = new Map<string, number>()
@@ -59,6 +61,7 @@ export class LogDirectory {
   constructor(disk: Disk, logger: Logger, path: string) {
     this.#disk = disk
     this.#logger = logger
+    this.#failures = logger.child('', 'kafka.server.LogDirFailureChannel')
     this.path = path
   }
 
@@ -75,7 +78,7 @@ export class LogDirectory {
         throw new DiskError('EACCES', this.path, `${this.path} is not a readable log directory.`)
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
-      this.#logger.error(`Failed to create or validate data directory ${this.path}`, error)
+      this.#failures.error(`Failed to create or validate data directory ${this.path}`, error)
       this.isLive = false
     }
   }
@@ -86,7 +89,7 @@ export class LogDirectory {
       this.#lock = this.#disk.lock(`${this.path}/${LOCK_FILE}`)
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
-      this.#logger.error(`Disk error while locking directory ${this.path}`, error)
+      this.#failures.error(`Disk error while locking directory ${this.path}`, error)
       this.isLive = false
       return
     }
@@ -100,6 +103,12 @@ export class LogDirectory {
   unlock(): void {
     this.#lock?.release()
     this.#lock = undefined
+  }
+
+  /** Says why it goes offline. */
+  reportFailure(error: DiskError): void {
+    // What was wrong with a checkpoint file has been said when it was read.
+    if (error !== this.malformed) this.#failures.error(`Disk error in log directory ${this.path}`, error)
   }
 
   takeOffline(): void {
@@ -120,7 +129,7 @@ export class LogDirectory {
       for (const name of names) ensureCheckpoint(this.#disk, `${this.path}/${name}`)
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
-      this.#logger.error(`Error while creating the checkpoint files of ${this.path}`, error)
+      this.#failures.error(`Error while creating the checkpoint files of ${this.path}`, error)
       this.isLive = false
       this.unlock()
     }
@@ -159,7 +168,7 @@ export class LogDirectory {
       }
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
-      this.#logger.error(`Error while reading checkpoint file ${this.path}/${name}`, error)
+      this.#failures.error(`Error while reading checkpoint file ${this.path}/${name}`, error)
       this.#logger.warn(`Error occurred while reading ${name} file of directory ${this.path}`)
       if (name === RECOVERY_POINT_CHECKPOINT) this.#logger.warn('Resetting the recovery checkpoint to 0')
       this.malformed = error
@@ -176,7 +185,7 @@ export class LogDirectory {
   }
 
   fatal(error: DiskError): LogStartError {
-    this.#logger.error(`Error while reading checkpoint file ${error.path}`, error)
+    this.#failures.error(`Error while reading checkpoint file ${error.path}`, error)
     return new LogStartError(
       'KafkaStorageException',
       `org.apache.kafka.common.errors.KafkaStorageException: Error while reading checkpoint file ${error.path}`,

@@ -404,7 +404,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     const directory = this.#directories.find((candidate) => candidate.path === logDir)
     if (directory === undefined || !directory.isLive || this.#failing.has(logDir) || this.#isStopped) return
     this.#failing.add(logDir)
-    this.#environment.logger.error(`Error on log directory ${logDir}: ${error.message}`, error)
+    directory.reportFailure(error)
     this.#environment.clock.soon(() => this.#takeOffline(directory))
   }
 

@@ -1,6 +1,7 @@
 import type { Logger } from '../base/logger.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { KafkaZk } from '../../zk/store/types.ts'
+import { brokerIdPath } from '../../zk/znodes/broker-id.ts'
 import type { BrokerRegistration } from '../../zk/znodes/types.ts'
 
 /** Another session owns `/brokers/ids/<id>`. */
@@ -37,7 +38,9 @@ export async function registerBroker(
       log.warn(`/brokers/ids/${brokerId} belongs to another session; waiting up to ${timeoutMs} ms for that session to end`)
       isTold = true
     }
-    await new Promise<void>((resolve) => void clock.timer(POLL_MS, resolve))
+    do {
+      await new Promise<void>((resolve) => void clock.timer(POLL_MS, resolve))
+    } while (clock.now() < deadline && !shouldStop() && (await zk.pathExists(brokerIdPath(brokerId))))
   }
   const shown = registration.endpoints.map(
     ({ listenerName, host, port, securityProtocol }) =>
