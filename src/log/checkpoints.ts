@@ -43,9 +43,14 @@ export function readCheckpoint<T>(disk: Disk, path: string, parse: (fields: read
   return entries
 }
 
-/** Replaces the file atomically; each entry is a line without its newline. */
+/** The file's text; each entry is a line without its newline. */
+export function formatCheckpoint(entries: readonly string[]): string {
+  return [VERSION, entries.length, ...entries, ''].join('\n')
+}
+
+/** Replaces the file atomically. */
 export function writeCheckpoint(disk: Disk, path: string, entries: readonly string[]): void {
-  disk.writeFileAtomic(path, [VERSION, entries.length, ...entries, ''].join('\n'))
+  disk.writeFileAtomic(path, formatCheckpoint(entries))
 }
 
 /** Creates it empty, as 1.1 does when it opens a checkpoint that is not there. */

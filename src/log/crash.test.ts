@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { batchSize, nextBatch } from '../protocol/records/batch.ts'
-import { BatchBuilder } from '../protocol/records/builder.ts'
 import { DiskError } from '../ports/disk.ts'
 import { MemoryDisk } from '../ports/memory/memory-disk.ts'
 import { SeededRng } from '../ports/memory/seeded-rng.ts'
 import type { Rng } from '../ports/rng.ts'
+import { batchSize, nextBatch } from '../protocol/records/batch.ts'
+import { BatchBuilder } from '../protocol/records/builder.ts'
 import type { PartitionLog } from './log.ts'
 import { LogStartError } from './log-directory.ts'
-import { finish, logConfig, openManager, T0 } from './testing-logs.ts'
 import type { TestBroker } from './testing-logs.ts'
+import { finish, logConfig, openManager, T0 } from './testing-logs.ts'
 
 const CONFIG = logConfig({ segmentBytes: 700, indexIntervalBytes: 150, segmentIndexBytes: 120, fileDeleteDelayMs: 1000 })
 const STEPS = 14

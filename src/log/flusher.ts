@@ -53,7 +53,8 @@ export class LogFlusher {
     try {
       const unflushed = this.#log.segments.between(this.recoveryPoint, offset)
       for (const segment of unflushed) await segment.datasync()
-      this.#syncFolder(unflushed)
+      await this.#log.epochs.saveAsync()
+      await this.#syncFolder(unflushed)
     } catch (error) {
       if (this.#log.isClosed) return
       throw this.#log.failed(error)
@@ -66,7 +67,8 @@ export class LogFlusher {
     if (offset <= this.recoveryPoint) return
     const unflushed = this.#log.segments.between(this.recoveryPoint, offset)
     for (const segment of unflushed) segment.fsyncSync()
-    this.#syncFolder(unflushed)
+    this.#log.epochs.save()
+    for (const folder of this.#newFolders(unflushed)) this.#environment.disk.syncDirectory(folder)
     this.#flushed(offset)
   }
 
@@ -76,13 +78,17 @@ export class LogFlusher {
     this.#limit = Math.min(offset, this.#limit)
   }
 
-  /** New files are safe only when their folder is. */
-  #syncFolder(segments: readonly LogSegment[]): void {
-    if (!segments.some((segment) => segment.isNewInFolder)) return
-    this.#environment.disk.syncDirectory(this.#log.directory)
-    if (this.#isFirst) this.#environment.disk.syncDirectory(this.#log.logDir)
-    this.#isFirst = false
+  async #syncFolder(segments: readonly LogSegment[]): Promise<void> {
+    for (const folder of this.#newFolders(segments)) await this.#environment.disk.syncDirectoryAsync(folder)
+  }
+
+  /** New files are safe only when their folder is: the folders to be synced for `segments`. */
+  #newFolders(segments: readonly LogSegment[]): string[] {
+    if (!segments.some((segment) => segment.isNewInFolder)) return []
     for (const segment of segments) segment.isNewInFolder = false
+    const folders = this.#isFirst ? [this.#log.directory, this.#log.logDir] : [this.#log.directory]
+    this.#isFirst = false
+    return folders
   }
 
   #flushed(offset: number): void {

@@ -12,6 +12,7 @@ export class InvalidOffsetError extends Error {
 }
 
 const FIRST_CAPACITY = 512
+const NOTHING = Buffer.alloc(0)
 
 /**
  * What the offset and the time index have in common: entries of one size, big-endian as in the file, held in memory from the first lookup
@@ -29,6 +30,8 @@ export abstract class IndexFile {
   readonly #disk: Disk
   #file: DiskFile | undefined
   #fileBytes: number
+  /** Length that the file is to have; it gets it with the next `persist`, so that a start with thousands of logs need not wait for it. */
+  #wantedBytes: number
   #buffer: Buffer | undefined
   #persisted: number
   /** Entries in the file that a power loss could take away or bring back. */
@@ -41,20 +44,20 @@ export abstract class IndexFile {
     this.baseOffset = baseOffset
     this.entryBytes = entryBytes
     if (fileBytes === undefined) {
-      this.#fileBytes = maxBytes - (maxBytes % entryBytes)
-      this.#file = disk.open(path, 'create')
-      this.#file.truncateSync(this.#fileBytes)
+      disk.open(path, 'create').close()
+      this.#fileBytes = 0
+      this.#wantedBytes = maxBytes - (maxBytes % entryBytes)
       this.entries = 0
-      this.#buffer = Buffer.alloc(0)
+      this.#buffer = NOTHING
     } else {
-      this.#fileBytes = fileBytes
+      this.#fileBytes = this.#wantedBytes = fileBytes
       this.entries = Math.floor(fileBytes / entryBytes)
     }
     this.#persisted = this.entries
-    this.maxEntries = Math.floor(this.#fileBytes / entryBytes)
+    this.maxEntries = Math.floor(this.#wantedBytes / entryBytes)
   }
 
-  /** Length of the file. */
+  /** Length of the file on disk. */
   get fileBytes(): number {
     return this.#fileBytes
   }
@@ -80,17 +83,25 @@ export abstract class IndexFile {
     return buffer
   }
 
-  /** One entry without loading the rest. */
-  protected entryBytesAt(index: number): Buffer {
-    if (this.#buffer !== undefined) return this.#buffer.subarray(index * this.entryBytes, (index + 1) * this.entryBytes)
-    const entry = Buffer.alloc(this.entryBytes)
+  /** First and last entry without loading the rest: they stand in the result one after the other. */
+  protected outerEntries(): Buffer {
+    const { entryBytes } = this
+    const result = Buffer.alloc(2 * entryBytes)
+    const last = (this.entries - 1) * entryBytes
+    if (this.#buffer !== undefined) {
+      this.#buffer.copy(result, 0, 0, entryBytes)
+      this.#buffer.copy(result, entryBytes, last, last + entryBytes)
+      return result
+    }
     const file = this.#file ?? this.#disk.open(this.path, 'read')
     try {
-      file.readSync(entry, 0, entry.length, index * this.entryBytes)
+      file.readSync(result, 0, entryBytes, 0)
+      if (last === 0) result.copy(result, entryBytes, 0, entryBytes)
+      else file.readSync(result, entryBytes, entryBytes, last)
     } finally {
       if (file !== this.#file) file.close()
     }
-    return entry
+    return result
   }
 
   /** Room for one more entry; returns the buffer and counts the entry. */
@@ -115,8 +126,13 @@ export abstract class IndexFile {
     this.#persisted = Math.min(this.#persisted, entries)
   }
 
-  /** Writes the entries that are not in the file yet. */
+  /** Gives the file its length and the entries that it does not have yet. */
   persist(): void {
+    if (this.#fileBytes < this.#wantedBytes) this.#setLength(this.#wantedBytes)
+    this.#writeEntries()
+  }
+
+  #writeEntries(): void {
     if (this.#persisted >= this.entries) return
     const from = this.#persisted * this.entryBytes
     this.#open().writeSync(this.bytes(), from, this.sizeInBytes - from, from)
@@ -127,8 +143,9 @@ export abstract class IndexFile {
 
   /** Cuts the file to its entries; no more can be added until `resize`. */
   trim(): void {
-    this.persist()
+    this.#writeEntries()
     if (this.#fileBytes !== this.sizeInBytes) this.#setLength(this.sizeInBytes)
+    this.#wantedBytes = this.sizeInBytes
     this.maxEntries = this.entries
     this.#closeFile()
   }
@@ -136,16 +153,21 @@ export abstract class IndexFile {
   /** Makes room for entries up to `maxBytes` in all. */
   resize(maxBytes: number): void {
     const length = Math.max(maxBytes - (maxBytes % this.entryBytes), this.sizeInBytes)
-    if (this.#fileBytes !== length) this.#setLength(length)
+    if (this.#fileBytes > length) this.#setLength(length)
+    this.#wantedBytes = length
     this.maxEntries = Math.floor(length / this.entryBytes)
   }
 
-  /** Forgets everything and makes room for a rebuild. The file is emptied first: a half-built index must not look like a whole one. */
-  reset(maxBytes: number): void {
-    this.#buffer = Buffer.alloc(0)
+  /**
+   * Forgets everything and makes room for a rebuild. After a clean shutdown (`emptyFile`) the file is emptied first: should the rebuild
+   * be cut short, the next start must not take the old entries for good ones. Else the next start rebuilds it again anyway.
+   */
+  reset(maxBytes: number, emptyFile: boolean): void {
+    this.#buffer = NOTHING
     this.entries = this.#persisted = 0
     this.#isUnsynced = true
-    if (this.#fileBytes !== 0) this.#setLength(0)
+    if (emptyFile && this.#fileBytes !== 0) this.#setLength(0)
+    this.#wantedBytes = 0
     this.maxEntries = Math.floor(maxBytes / this.entryBytes)
     this.onReset()
   }
@@ -158,14 +180,14 @@ export abstract class IndexFile {
   }
 
   async datasync(): Promise<void> {
-    this.persist()
+    this.#writeEntries()
     if (!this.#isUnsynced) return
     this.#isUnsynced = false
     await this.#open().datasync()
   }
 
   fsyncSync(): void {
-    this.persist()
+    this.#writeEntries()
     if (!this.#isUnsynced) return
     this.#isUnsynced = false
     this.#open().fsyncSync()

@@ -1,5 +1,5 @@
 import type { Disk } from '../ports/disk.ts'
-import { ensureCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoints.ts'
+import { formatCheckpoint, readCheckpoint, writeCheckpoint } from './checkpoints.ts'
 
 /** Answer for an epoch about which nothing is known. */
 export const UNDEFINED_EPOCH = -1
@@ -17,16 +17,23 @@ export class LeaderEpochCache {
   readonly #offsets: number[] = []
   #pendingEpoch = UNDEFINED_EPOCH
   #pendingOffset = UNDEFINED_EPOCH_OFFSET
+  /** Entries that are not in the file. A crash loses nothing by that: recovery reads them from the batches that were not flushed. */
+  #isUnsaved = false
+  #saving: Promise<void> | undefined
+  /** Changes with every synchronous write, so that a slower asynchronous one steps back. */
+  #generation = 0
+  /** Called when there is something to save; without it the owner calls `save`. */
+  onUnsaved: (() => void) | undefined
 
-  /** Reads the file, or creates it empty. Throws `DiskError` when it is malformed. */
-  constructor(disk: Disk, path: string) {
+  /** Reads the file, or creates it empty when it does not exist. Throws `DiskError` when it is malformed. */
+  constructor(disk: Disk, path: string, exists: boolean) {
     this.#disk = disk
     this.#path = path
-    for (const [epoch, offset] of readCheckpoint(disk, path, parseEntry)) {
+    if (!exists) disk.open(path, 'create').close()
+    for (const [epoch, offset] of exists ? readCheckpoint(disk, path, parseEntry) : []) {
       this.#epochs.push(epoch)
       this.#offsets.push(offset)
     }
-    ensureCheckpoint(disk, path)
   }
 
   get latestEpoch(): number {
@@ -49,7 +56,7 @@ export class LeaderEpochCache {
     if (!this.#isNext(epoch, offset)) return
     this.#epochs.push(epoch)
     this.#offsets.push(offset)
-    this.#save()
+    this.#changed()
   }
 
   /** `epoch` begins at `offset`, the log end, though nothing was appended yet (become leader, KAFKA-7415). */
@@ -76,7 +83,7 @@ export class LeaderEpochCache {
     if (keep === this.#epochs.length) return
     this.#epochs.length = keep
     this.#offsets.length = keep
-    this.#save()
+    this.#saveNow()
   }
 
   /** The log now starts at `offset`: the epoch in force there starts at it, earlier ones go. */
@@ -91,14 +98,14 @@ export class LeaderEpochCache {
       this.#epochs.unshift(epoch)
       this.#offsets.unshift(offset)
     }
-    this.#save()
+    this.#changed()
   }
 
   clear(): void {
     this.#epochs.length = 0
     this.#offsets.length = 0
     this.#pendingEpoch = UNDEFINED_EPOCH
-    this.#save()
+    this.#saveNow()
   }
 
   #isNext(epoch: number, offset: number): boolean {
@@ -106,12 +113,62 @@ export class LeaderEpochCache {
     return epoch >= 0 && (last < 0 || (epoch > this.#epochs[last]! && offset >= this.#offsets[last]!))
   }
 
-  #save(): void {
-    writeCheckpoint(
-      this.#disk,
-      this.#path,
-      this.#epochs.map((epoch, i) => `${epoch} ${this.#offsets[i]}`),
-    )
+  #changed(): void {
+    if (this.#isUnsaved) return
+    this.#isUnsaved = true
+    this.onUnsaved?.()
+  }
+
+  /** Writes the file, if there is something to write, durably and at once. */
+  save(): void {
+    if (this.#isUnsaved) this.#saveNow()
+  }
+
+  #saveNow(): void {
+    this.#generation++
+    this.#isUnsaved = false
+    writeCheckpoint(this.#disk, this.#path, this.#lines())
+  }
+
+  /** The same with the waiting done off the loop. Single-flight; resolves when all that was there at the call is durable. */
+  async saveAsync(): Promise<void> {
+    while (this.#saving !== undefined) await this.#saving
+    if (!this.#isUnsaved) return
+    const run = this.#write()
+    this.#saving = run.catch(() => {})
+    try {
+      await run
+    } finally {
+      this.#saving = undefined
+    }
+  }
+
+  async #write(): Promise<void> {
+    const generation = ++this.#generation
+    this.#isUnsaved = false
+    const temporary = `${this.#path}.tmp`
+    const bytes = Buffer.from(formatCheckpoint(this.#lines()))
+    const file = this.#disk.open(temporary, 'truncate')
+    try {
+      file.writeSync(bytes, 0, bytes.length, 0)
+      await file.datasync()
+    } finally {
+      file.close()
+    }
+    if (generation !== this.#generation) return
+    this.#disk.rename(temporary, this.#path)
+    await this.#disk.syncDirectoryAsync(this.#path.slice(0, this.#path.lastIndexOf('/')))
+  }
+
+  /** Nothing may be written any more: the folder is being deleted, or its directory failed. */
+  abandon(): void {
+    this.#generation++
+    this.#isUnsaved = false
+    this.onUnsaved = undefined
+  }
+
+  #lines(): string[] {
+    return this.#epochs.map((epoch, i) => `${epoch} ${this.#offsets[i]}`)
   }
 }
 

@@ -172,6 +172,7 @@ class Loader {
       yield* this.#recoverSegment(swapped, undefined)
       for (const old of this.#segments.between(offset, swapped.readNextOffset())) {
         this.#segments.remove(old)
+        old.offsetIndex.persist()
         old.offsetIndex.abandon()
         old.timeIndex.abandon()
         old.changeSuffix('', DELETED_SUFFIX)
@@ -185,7 +186,7 @@ class Loader {
   /** Recovers what may not have been flushed; returns the log end. */
   *recoverUnflushed(): Generator<void, number> {
     const { config, directory, recoveryPoint = 0, hadCleanShutdown } = this.#spec
-    this.#epochs = new LeaderEpochCache(this.#environment.disk, this.#path(LEADER_EPOCH_FILE))
+    this.#epochs = new LeaderEpochCache(this.#environment.disk, this.#path(LEADER_EPOCH_FILE), this.#names.has(LEADER_EPOCH_FILE))
     if (this.#segments.length === 0) {
       this.#segments.add(new LogSegment(this.#environment, directory, 0, config, this.#names, true))
       return 0
@@ -207,9 +208,7 @@ class Loader {
       const cut = yield* this.#recoverOrEmpty(segment)
       const next = unflushed[i + 1]
       if (cut === 0 && (next === undefined || !this.#isTorn(segment, next))) continue
-      this.#logger.warn(
-        `Corruption found in segment ${segment.baseOffset}, truncating to offset ${segment.readNextOffset()}`,
-      )
+      this.#logger.warn(`Corruption found in segment ${segment.baseOffset}, truncating to offset ${segment.readNextOffset()}`)
       for (const later of unflushed.slice(i + 1)) {
         this.#segments.remove(later)
         later.abandon()
@@ -263,11 +262,11 @@ class Loader {
   *#rebuild(segment: LogSegment, producers: ProducerSnapshots, epochs: LeaderEpochCache | undefined): Generator<void, number> {
     const { segmentIndexBytes, indexIntervalBytes } = this.#spec.config
     const { offsetIndex, timeIndex, txnIndex } = segment
-    offsetIndex.reset(segmentIndexBytes)
-    timeIndex.reset(segmentIndexBytes)
+    offsetIndex.reset(segmentIndexBytes, this.#spec.hadCleanShutdown)
+    timeIndex.reset(segmentIndexBytes, this.#spec.hadCleanShutdown)
     txnIndex.reset()
     segment.setMaxTimestamp(NO_TIMESTAMP, segment.baseOffset)
-    const scan = (this.#scanner ??= new BatchScanner(RECOVERY_CHUNK_BYTES)).start(segment, 0, segment.size)
+    const scan = this.#scannerFor(segment).start(segment, 0, segment.size)
     let [lastIndexed, steps] = [0, 0]
     while (scan.next()) {
       if (!scan.loadBody() || !isIntact(scan.buffer, scan.at, scan.size)) {
@@ -307,6 +306,13 @@ class Loader {
     return cut
   }
 
+  /** A buffer of the size that is needed: most logs that are recovered are small, and there are many. */
+  #scannerFor(segment: LogSegment): BatchScanner {
+    const wanted = Math.min(segment.size, RECOVERY_CHUNK_BYTES)
+    if (this.#scanner === undefined || this.#scanner.buffer.length < wanted) this.#scanner = new BatchScanner(wanted)
+    return this.#scanner
+  }
+
   #recoverProducer(segment: LogSegment, producers: ProducerSnapshots, buffer: Buffer, at: number): void {
     if (producerId(buffer, at) < 0) return
     producers.state.apply(buffer, at)
@@ -324,6 +330,7 @@ class Loader {
     epochs.truncateFromEnd(logEndOffset)
     const logStartOffset = Math.max(this.#spec.logStartOffset, segments.first.baseOffset)
     epochs.truncateFromStart(logStartOffset)
+    epochs.save()
     const context: ProducerContext = {
       environment: this.#environment,
       logger: this.#logger,
@@ -332,7 +339,6 @@ class Loader {
       logStartOffset,
     }
     yield* loadProducerState(context, this.#producers, logEndOffset, this.#spec.hadCleanShutdown)
-    this.#scanner?.shrink(0)
     const [producers, recoveryPoint, replaced] = [this.#producers, this.#recoveryPoint, this.#replaced]
     return { segments, epochs, producers, logStartOffset, logEndOffset, recoveryPoint, replaced }
   }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { BatchBuilder } from '../protocol/records/builder.ts'
 import { DiskError } from '../ports/disk.ts'
 import { MemoryDisk } from '../ports/memory/memory-disk.ts'
 import { SeededRng } from '../ports/memory/seeded-rng.ts'
-import { LogStartError } from './log-directory.ts'
+import { BatchBuilder } from '../protocol/records/builder.ts'
 import type { PartitionLog } from './log.ts'
+import { LogStartError } from './log-directory.ts'
 import { DATA, diskWith, filesOf, finish, goldenFile, goldenSet, logConfig, openManager, T0 } from './testing-logs.ts'
 
 interface Start {
@@ -41,6 +41,7 @@ const prepare: Readonly<Record<string, (disk: MemoryDisk) => void>> = {
 /** Lines of the log manager, comparable. */
 function comparable(lines: readonly string[]): string[] {
   return lines
+    .flatMap((line) => line.split('\n'))
     .filter((line) => /\(kafka\.(log\.(Log|LogManager|ProducerStateManager)|server\.LogDirFailureChannel)\)$/.test(line))
     .map((line) =>
       line
@@ -101,11 +102,17 @@ describe('starts with strange log directories are those of Apache Kafka 1.1.1', 
     const disk = new MemoryDisk({ rng: new SeededRng('lock') })
     disk.makeDirectory(DATA)
     const lock = disk.lock(`${DATA}/.lock`)
-    assert.throws(() => openManager(disk), (error) => {
-      assert.ok(error instanceof LogStartError)
-      assert.ok(golden.lines.some((line) => line.includes(error.message.replace(DATA, '<dir>/kafka-0/data'))), error.message)
-      return true
-    })
+    assert.throws(
+      () => openManager(disk),
+      (error) => {
+        assert.ok(error instanceof LogStartError)
+        assert.ok(
+          golden.lines.some((line) => line.includes(error.message.replace(DATA, '<dir>/kafka-0/data'))),
+          error.message,
+        )
+        return true
+      },
+    )
     lock!.release()
     openManager(disk).manager.abandon()
     assert.ok(disk.lock(`${DATA}/.lock`), 'released')
@@ -191,7 +198,10 @@ describe('the log manager', () => {
     await clock.advance(59_000)
     assert.equal(folders().length, 4)
     await clock.advance(2000)
-    assert.deepEqual(folders().map((entry) => entry.name), ['a-b-0', 'a-b-1', 'a-b-2'])
+    assert.deepEqual(
+      folders().map((entry) => entry.name),
+      ['a-b-0', 'a-b-1', 'a-b-2'],
+    )
     await finish(clock, manager.shutdown())
   })
 
@@ -224,7 +234,10 @@ describe('the log manager', () => {
     const disk = new MemoryDisk({ rng: new SeededRng('twice') })
     for (const folder of ['/a/t-0', '/b/t-0']) disk.makeDirectory(folder)
     const { manager, clock } = openManager(disk, { logDirs: ['/a', '/b'] })
-    await assert.rejects(finish(clock, manager.start(new Map())), /Duplicate log directories for t-0 found in both \/b\/t-0 and \/a\/t-0/)
+    await assert.rejects(
+      finish(clock, manager.start(new Map())),
+      /Duplicate log directories for t-0 found in both \/b\/t-0 and \/a\/t-0/,
+    )
     assert.throws(() => openManager(disk, { logDirs: ['/a', '/a'] }), /Duplicate log directory found: \/a, \/a/)
   })
 
@@ -236,6 +249,9 @@ describe('the log manager', () => {
     assert.deepEqual([manager.liveDirectories, manager.offlineDirectories], [['/b', '/c/d'], ['/a']])
     manager.abandon()
     disk.setUsable('/b', false)
-    assert.throws(() => openManager(disk, { logDirs: ['/a', '/b'] }), /none of the specified log dirs from \/a, \/b can be created or validated/)
+    assert.throws(
+      () => openManager(disk, { logDirs: ['/a', '/b'] }),
+      /none of the specified log dirs from \/a, \/b can be created or validated/,
+    )
   })
 })

@@ -20,6 +20,7 @@ import type { Log, LogConfig, LogManager } from './types.ts'
 const SLICE_MS = 20
 /** Index entries of active segments reach their files at least this often. */
 const INDEX_PERSIST_MS = 2000
+const PERSIST_SLICE_MS = 3
 const PRODUCER_EXPIRATION_CHECK_MS = 600_000
 
 /**
@@ -126,7 +127,8 @@ export class BrokerLogManager implements LogManager, LogOwner {
         this.#adopt(key, step.value, folder.kind === 'future')
       }
       // Recovery may have found less than the checkpoint promised.
-      if (this.#logsIn(directory.path).some((log) => directory.isBehind(log))) directory.writeRecoveryPoints(this.#logsIn(directory.path))
+      if (this.#logsIn(directory.path).some((log) => directory.isBehind(log)))
+        directory.writeRecoveryPoints(this.#logsIn(directory.path))
       directory.removeCleanMarker()
       if (directory.malformed !== undefined) this.#onDiskFailure(directory.path, directory.malformed)
     } catch (error) {
@@ -183,7 +185,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     this.#tasks.every(options.initialTaskDelayMs, options.flushCheckMs, () => this.#flushDirtyLogs())
     this.#tasks.every(options.initialTaskDelayMs, options.flushRecoveryOffsetCheckpointMs, () => this.checkpointRecoveryPoints())
     this.#tasks.every(options.initialTaskDelayMs, options.flushStartOffsetCheckpointMs, () => this.checkpointLogStartOffsets())
-    this.#tasks.every(INDEX_PERSIST_MS, INDEX_PERSIST_MS, () => this.#forEachLog((log) => log.persistIndexes()))
+    this.#tasks.every(INDEX_PERSIST_MS, INDEX_PERSIST_MS, () => this.#persistIndexes([...this.#logs.values()]))
     this.#tasks.every(PRODUCER_EXPIRATION_CHECK_MS, PRODUCER_EXPIRATION_CHECK_MS, () =>
       this.#forEachLog((log) => log.removeExpiredProducers()),
     )
@@ -195,7 +197,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
       try {
         work(log)
       } catch (error) {
-        if (!(error instanceof DiskError)) throw error
+        ignoreDiskError(error)
       }
     }
   }
@@ -206,6 +208,21 @@ export class BrokerLogManager implements LogManager, LogOwner {
       // Logs with both policies are the cleaner's to delete from.
       if (!log.config.compact) log.deleteOldSegments()
     })
+  }
+
+  /** In slices: after a start every active index is still to get its full length. */
+  #persistIndexes(logs: PartitionLog[]): void {
+    if (this.#isStopped) return
+    const until = this.#environment.clock.now() + PERSIST_SLICE_MS
+    for (let log = logs.pop(); log !== undefined; log = logs.pop()) {
+      try {
+        log.persistIndexes()
+      } catch (error) {
+        ignoreDiskError(error)
+      }
+      if (this.#environment.clock.now() > until) break
+    }
+    if (logs.length > 0) this.#environment.clock.soon(() => this.#persistIndexes(logs))
   }
 
   #flushDirtyLogs(): void {

@@ -76,6 +76,7 @@ export class PartitionLog implements Log {
     this.#appender = new LogAppender(this, environment.clock)
     this.#flusher = new LogFlusher(this, environment, loaded.recoveryPoint)
     this.#reader = new LogReader(this, this.#tail)
+    this.epochs.onUnsaved = () => environment.clock.soon(() => this.#saveEpochs())
     for (const segment of loaded.replaced) this.#removeLater(segment)
   }
 
@@ -299,6 +300,13 @@ export class PartitionLog implements Log {
     this.epochs.begin(epoch, this.#logEndOffset)
   }
 
+  #saveEpochs(): void {
+    if (this.#isClosed || this.#isBroken) return
+    this.epochs.saveAsync().catch((error: unknown) => {
+      if (!(this.failed(error) instanceof DiskError)) throw error
+    })
+  }
+
   // ---------------------------------------------------------------- truncate, delete
 
   truncateTo(offset: number): void {
@@ -458,6 +466,7 @@ export class PartitionLog implements Log {
     })
     await this.flush()
     try {
+      await this.epochs.saveAsync()
       for (const segment of this.segments) await segment.datasyncIndexes()
     } catch (error) {
       throw this.failed(error)
@@ -468,6 +477,7 @@ export class PartitionLog implements Log {
     if (this.#isClosed) return
     this.guard(() => {
       this.producers.take()
+      this.epochs.save()
       for (const segment of this.segments) segment.close()
     })
     this.#isClosed = true
@@ -478,6 +488,7 @@ export class PartitionLog implements Log {
   abandon(): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.epochs.abandon()
     for (const segment of this.segments) segment.abandon()
     this.#tail.drop()
   }

@@ -12,6 +12,8 @@ export const NO_TIMESTAMP = -1
 export class TimeIndex extends IndexFile {
   #lastTimestamp = Number.NaN
   #lastOffset = Number.NaN
+  /** Known once the file was looked at. */
+  #first: number | undefined
 
   constructor(disk: Disk, path: string, baseOffset: number, maxBytes: number, fileBytes: number | undefined) {
     super(disk, path, baseOffset, TIME_INDEX_ENTRY_BYTES, maxBytes, fileBytes)
@@ -68,7 +70,7 @@ export class TimeIndex extends IndexFile {
   /** Throws `CorruptIndexError` with 1.1's message. */
   sanityCheck(): void {
     if (this.entries > 0) {
-      const first = getInt64(this.entryBytesAt(0), 0)
+      const first = this.#firstTimestamp()
       if (this.lastTimestamp < first) {
         throw new CorruptIndexError(
           `Corrupt time index found, time index file (${this.path}) has non-zero size but the last timestamp is ${this.lastTimestamp} which is less than the first timestamp ${first}`,
@@ -90,15 +92,22 @@ export class TimeIndex extends IndexFile {
   protected override onReset(): void {
     this.#lastTimestamp = NO_TIMESTAMP
     this.#lastOffset = this.baseOffset
+    this.#first = undefined
   }
 
   #loadLast(): void {
     if (!Number.isNaN(Number(this.#lastTimestamp))) return
     this.onReset()
     if (this.entries === 0) return
-    const entry = this.entryBytesAt(this.entries - 1)
-    this.#lastTimestamp = getInt64(entry, 0)
-    this.#lastOffset = this.baseOffset + getInt32(entry, 8)
+    const outer = this.outerEntries()
+    this.#first = getInt64(outer, 0)
+    this.#lastTimestamp = getInt64(outer, TIME_INDEX_ENTRY_BYTES)
+    this.#lastOffset = this.baseOffset + getInt32(outer, TIME_INDEX_ENTRY_BYTES + 8)
+  }
+
+  #firstTimestamp(): number {
+    this.#loadLast()
+    return this.#first ?? getInt64(this.outerEntries(), 0)
   }
 
   #offsetAt(slot: number): number {

@@ -53,6 +53,8 @@ export interface Disk {
   /** Replaces the file's content: temporary file, fsync, rename, directory fsync. */
   writeFileAtomic(path: string, data: Uint8Array | string): void
   syncDirectory(path: string): void
+  /** The same off the loop. */
+  syncDirectoryAsync(path: string): Promise<void>
   fileSize(path: string): number
   /** Milliseconds since 1970. */
   modifiedTime(path: string): number

@@ -62,18 +62,30 @@ export class Alignment {
   }
 
   #onEnd(endOffset: Offset): void {
-    if (endOffset < 0) return this.#finishAtHighWatermark()
+    if (endOffset < 0) {
+      this.#finishAtHighWatermark()
+      return
+    }
     const log = this.#replica.requireLog()
     this.#replica.truncateTo(endOffset)
     // What its own epoch holds came from this leader. Before epoch 0 there is nothing to confuse it with.
-    if (!this.#asksTwice || this.#epoch === this.#replica.leaderEpoch || this.#epoch === 0) return this.#finish()
-    if (log.latestEpoch < this.#epoch) return this.#continueWith(log.latestEpoch)
+    if (!this.#asksTwice || this.#epoch === this.#replica.leaderEpoch || this.#epoch === 0) {
+      this.#finish()
+      return
+    }
+    if (log.latestEpoch < this.#epoch) {
+      this.#continueWith(log.latestEpoch)
+      return
+    }
     this.#end = endOffset
     this.#stage = 'start'
   }
 
   #onStart(startOffset: Offset): void {
-    if (startOffset < 0 || startOffset < this.#end) return this.#finish()
+    if (startOffset < 0 || startOffset < this.#end) {
+      this.#finish()
+      return
+    }
     const log = this.#replica.requireLog()
     const older = epochBefore(log, this.#epoch)
     const ownStart = log.endOffsetForEpoch(this.#epoch - 1)

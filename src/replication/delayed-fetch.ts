@@ -1,6 +1,6 @@
 import type { TimerWheel, WheelTimer } from '../base/timer-wheel.ts'
 import { ErrorCode } from '../protocol/errors.ts'
-import { fetchBound, fetchRefusal, FetchRead } from './fetch-read.ts'
+import { FetchRead, fetchBound, fetchRefusal } from './fetch-read.ts'
 import type { Partition } from './partition.ts'
 import type { FetchParams, FetchPartitionResult } from './types.ts'
 
@@ -52,7 +52,10 @@ export class DelayedFetch {
     let bytes = 0
     for (let i = 0; i < this.#partitions.length; i++) {
       const available = this.#available(i)
-      if (available < 0) return this.complete()
+      if (available < 0) {
+        this.complete()
+        return
+      }
       bytes += available
     }
     if (bytes >= this.#params.minBytes) this.complete()

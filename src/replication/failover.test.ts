@@ -28,7 +28,10 @@ test('a new leader takes over; the old one truncates what nobody else had', asyn
   await bench.until(() => bench.highWatermark(2) === 2, 5000, 'all three in line')
   assert.deepEqual(bench.values(1), ['a', 'b'])
   assert.deepEqual(bench.bytes(1), bench.bytes(2))
-  assert.equal(bench.logLines(1).some((line) => line.includes('Truncating to offset 1')), true)
+  assert.equal(
+    bench.logLines(1).some((line) => line.includes('Truncating to offset 1')),
+    true,
+  )
 })
 
 test('H3: a follower keeps what is above its own high watermark when the new leader has it', async () => {
@@ -54,7 +57,12 @@ async function fastDoubleChange(faithful: readonly string[]): Promise<Bench> {
   const bench = await steady({ faithful, topicConfig: { 'min.insync.replicas': '1' } })
   bench.produce(1, ['a'])
   await bench.run(1000)
-  for (const [a, b] of [[1, 2], [1, 3], [2, 3]] as const) bench.cut(a, b)
+  for (const [a, b] of [
+    [1, 2],
+    [1, 3],
+    [2, 3],
+  ] as const)
+    bench.cut(a, b)
   // Epoch 1: 2 leads and writes alone. 1 and 3 are not told, or cannot fetch.
   bench.elect(2, [1, 2, 3])
   bench.announce([2])
@@ -90,7 +98,12 @@ async function unknownEpoch(faithful: readonly string[]): Promise<Bench> {
   const bench = await steady({ faithful, topicConfig: { 'min.insync.replicas': '1' } })
   bench.produce(1, ['a'])
   await bench.run(1000)
-  for (const [a, b] of [[1, 2], [1, 3], [2, 3]] as const) bench.cut(a, b)
+  for (const [a, b] of [
+    [1, 2],
+    [1, 3],
+    [2, 3],
+  ] as const)
+    bench.cut(a, b)
   bench.produce(1, ['x'], 1)
   bench.produce(1, ['y'], 1)
   bench.elect(2, [1, 2, 3])
@@ -121,7 +134,10 @@ test('H4 faithful: logs diverge below the high watermark after two fast changes'
 
 /** The leader lost its end (a power cut without fsync) and came back as leader; follower 2 has more. */
 async function leaderLostItsEnd(faithful: readonly string[], unclean: boolean): Promise<Bench> {
-  const bench = await steady({ faithful, topicConfig: { 'unclean.leader.election.enable': String(unclean), 'min.insync.replicas': '2' } })
+  const bench = await steady({
+    faithful,
+    topicConfig: { 'unclean.leader.election.enable': String(unclean), 'min.insync.replicas': '2' },
+  })
   for (const value of ['a', 'b', 'c']) bench.produce(1, [value])
   await bench.run(1000)
   assert.deepEqual([bench.end(2), bench.highWatermark(2)], [3, 3])
@@ -182,10 +198,60 @@ test('H5, the part that can be closed: a fetch beyond the epoch start from a rep
   assert.equal((await lateFetch(['H5'])).error, ErrorCode.NONE)
 })
 
+/** 2 led epoch 1 for a moment; 2 and 3 know that 1 leads epoch 2, but 1 has heard of neither. */
+async function leaderThatHeardNothing(faithful: readonly string[]): Promise<{ error: number | undefined; leads: boolean }> {
+  const bench = await steady({ faithful })
+  bench.elect(2, [1, 2, 3])
+  bench.announce([2])
+  bench.elect(1, [1, 2, 3])
+  const produced = bench.produce(1, ['a'], -1, { timeoutMs: 2000 })
+  bench.announce([2, 3])
+  await bench.run(2100)
+  return { error: errorOf(produced), leads: bench.replicas(1).partition(TOPIC, 0)!.isLeader }
+}
+
+test('H5: a leader of an old epoch learns it from the question of a follower, and acknowledges nothing', async () => {
+  assert.deepEqual(await leaderThatHeardNothing([]), { error: ErrorCode.NOT_LEADER_FOR_PARTITION, leads: false })
+  assert.deepEqual(await leaderThatHeardNothing(['H5']), { error: ErrorCode.NONE, leads: true })
+})
+
+for (const isOld of [true, false]) {
+  test(`to lead an epoch below the log's: ${isOld ? 'an old message, no role' : 'epochs began again, confirmed by ZooKeeper'}`, async () => {
+    const bench = await steady()
+    for (let i = 0; i < 3; i++) {
+      bench.elect(1, [1, 2, 3])
+      bench.announce()
+      bench.produce(1, [`e${i}`])
+      await bench.run(100)
+    }
+    bench.kill(2)
+    await bench.startBroker(2)
+    const state = { leader: 2, leaderEpoch: 1, isr: [1, 2, 3], controllerEpoch: 1 }
+    const told = isOld ? { ...state, zkVersion: 1 } : bench.zk.put(TOPIC, 0, state)
+    assert.deepEqual(bench.announce([2], 0, told), new Map([[2, 0]]))
+    assert.equal(errorOf(bench.produce(2, ['x'], 1)), ErrorCode.NOT_LEADER_FOR_PARTITION)
+    await bench.run(100)
+    assert.equal(bench.replicas(2).partition(TOPIC, 0)!.isLeader, !isOld)
+    if (isOld) {
+      bench.announce([2])
+      await bench.run(1500)
+      assert.deepEqual(bench.isr(1), [1, 2, 3])
+      assert.equal(bench.replicas(2).partition(TOPIC, 0)!.leaderEpoch, 3)
+    }
+  })
+}
+
 test('LeaderAndIsr: stale epochs are refused, entry by entry and as a whole', async () => {
   const bench = await steady()
   const state = bench.zk.get(TOPIC, 0)
-  assert.deepEqual(bench.announce([1, 2, 3]), new Map([[1, 11], [2, 11], [3, 11]]))
+  assert.deepEqual(
+    bench.announce([1, 2, 3]),
+    new Map([
+      [1, 11],
+      [2, 11],
+      [3, 11],
+    ]),
+  )
   assert.equal(bench.replicas(1).partition(TOPIC, 0)!.isLeader, true)
   bench.replicas(1).acceptControllerEpoch(5)
   const refused = bench.leaderAndIsr(1, 0, { ...state, leaderEpoch: 9, leader: 2 }, { controllerEpoch: 4 })
@@ -217,7 +283,14 @@ test('LeaderAndIsr: a leader that is not alive changes nothing but makes the log
   assert.notEqual(view.log, undefined)
   assert.deepEqual([view.leaderId, view.leaderEpoch], [-1, -1])
   await bench.startBroker(1)
-  assert.deepEqual(bench.announce(), new Map([[1, 0], [2, 0], [3, 0]]))
+  assert.deepEqual(
+    bench.announce(),
+    new Map([
+      [1, 0],
+      [2, 0],
+      [3, 0],
+    ]),
+  )
   assert.deepEqual([view.leaderId, view.leaderEpoch], [1, 0])
 })
 
@@ -226,7 +299,10 @@ test('StopReplica: without delete only fetching stops; with delete the log goes 
   bench.produce(1, ['a'])
   await bench.run(1000)
   const request = { controllerId: 1, controllerEpoch: 1, deletePartitions: false, partitions: [{ topic: TOPIC, partition: 0 }] }
-  assert.deepEqual(bench.replicas(2).stopReplicas(request), { errorCode: 0, partitions: [{ topic: TOPIC, partition: 0, errorCode: 0 }] })
+  assert.deepEqual(bench.replicas(2).stopReplicas(request), {
+    errorCode: 0,
+    partitions: [{ topic: TOPIC, partition: 0, errorCode: 0 }],
+  })
   bench.produce(1, ['b'], 1)
   await bench.run(1000)
   assert.deepEqual([bench.end(2), bench.end(3)], [1, 2])
@@ -265,7 +341,11 @@ test('OffsetForLeaderEpoch: 3, 6, -1 and the ends of epochs', async () => {
   assert.deepEqual(ask(1, 1), { errorCode: 0, partition: 0, endOffset: 3 })
   assert.deepEqual(ask(1, 7), { errorCode: 0, partition: 0, endOffset: -1 })
   // For a follower, a later epoch means that it is not the leader any more.
-  assert.deepEqual(ask(1, 7, 0, 'broker-2-fetcher-0'), { errorCode: ErrorCode.NOT_LEADER_FOR_PARTITION, partition: 0, endOffset: -1 })
+  assert.deepEqual(ask(1, 7, 0, 'broker-2-fetcher-0'), {
+    errorCode: ErrorCode.NOT_LEADER_FOR_PARTITION,
+    partition: 0,
+    endOffset: -1,
+  })
   assert.deepEqual(ask(1, -1), { errorCode: 0, partition: 0, endOffset: -1 })
   assert.deepEqual(ask(2, 0), { errorCode: ErrorCode.NOT_LEADER_FOR_PARTITION, partition: 0, endOffset: -1 })
   assert.deepEqual(ask(1, 0, 3), { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, partition: 3, endOffset: -1 })

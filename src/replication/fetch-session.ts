@@ -1,6 +1,6 @@
 import type { Offset } from '../base/ids.ts'
-import { ErrorCode } from '../protocol/errors.ts'
 import type { RequestOf } from '../protocol/apis/index.ts'
+import { ErrorCode } from '../protocol/errors.ts'
 
 type FetchTopics = RequestOf<'Fetch'>['topics']
 type ForgottenTopics = RequestOf<'Fetch'>['forgettenTopicsData']
@@ -109,7 +109,8 @@ export class FollowerFetchSession<P extends SessionPartition> {
       this.#size--
     }
     // Removed and added again since: naming it replaces what the leader has, forgetting it too would drop it.
-    for (const gone of this.#gone) if (gone.topic === partition.topic && gone.partition === partition.partition) this.#gone.delete(gone)
+    for (const gone of this.#gone)
+      if (gone.topic === partition.topic && gone.partition === partition.partition) this.#gone.delete(gone)
     this.#name(topics, partition)
   }
 

@@ -1,6 +1,5 @@
-import type { BrokerId, Millis, Offset } from '../base/ids.ts'
+import type { BrokerId, Millis, Offset, PartitionKey } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
-import type { PartitionKey } from '../base/ids.ts'
 import type { Logger } from '../base/logger.ts'
 import type { WheelTimer } from '../base/timer-wheel.ts'
 import { DiskError } from '../ports/disk.ts'
@@ -8,8 +7,8 @@ import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
 import { ErrorCode, errorName } from '../protocol/errors.ts'
 import { Alignment } from './alignment.ts'
 import type { ReplicationEnvironment } from './environment.ts'
-import { FollowerFetchSession } from './fetch-session.ts'
 import type { SessionPartition } from './fetch-session.ts'
+import { FollowerFetchSession } from './fetch-session.ts'
 import { fetcherClientId } from './fetcher-names.ts'
 import type { Partition } from './partition.ts'
 import type { PeerChannel, PeerRpc } from './types.ts'
@@ -135,7 +134,10 @@ export class Fetcher {
   /** Sends whatever is due unless a request is under way. */
   run(): void {
     if (this.#closed || this.#pause !== undefined) return
-    if (this.#inFlight !== 'none') return this.#watchHeldUp()
+    if (this.#inFlight !== 'none') {
+      this.#watchHeldUp()
+      return
+    }
     if (this.#askEpochs() || this.#askOffsets(LATEST)) return
     this.#fetch()
   }
@@ -273,7 +275,8 @@ export class Fetcher {
       // Most often the controller's word has not reached it yet: it will within milliseconds.
       const delayMs = Math.min(this.#env.config.replicaFetchBackoffMs, FIRST_RETRY_MS * 2 ** followed.retries++)
       this.#logger.debug(`${followed.replica.key}: ${errorName(error)} to OffsetForLeaderEpoch, again in ${delayMs} ms`)
-      return this.#delay(followed, delayMs)
+      this.#delay(followed, delayMs)
+      return
     }
     followed.retries = 0
     this.#guardDisk(followed, () => {
@@ -377,7 +380,8 @@ export class Fetcher {
     if (followed.sentOffset !== followed.fetchOffset) return
     switch (header.errorCode) {
       case ErrorCode.NONE:
-        return this.#take(followed, answer)
+        this.#take(followed, answer)
+        return
       case ErrorCode.OFFSET_OUT_OF_RANGE:
         followed.phase = 'range'
         this.#outOfRange.add(followed)
@@ -385,7 +389,8 @@ export class Fetcher {
         return
       case ErrorCode.NOT_LEADER_FOR_PARTITION:
         followed.replica.logger.info(`Broker ${this.#leader} is not the leader (any more)`)
-        return this.#delay(followed)
+        this.#delay(followed)
+        return
       default:
         followed.replica.logger.error(`Leader ${this.#leader} answers ${errorName(header.errorCode)}`)
         this.#delay(followed)
@@ -400,10 +405,13 @@ export class Fetcher {
       if (records.length > 0) {
         const appended = replica.appendAsFollower(records)
         if (appended.error !== ErrorCode.NONE || replica.requireLog().logEndOffset === before) {
-          const why = appended.error === ErrorCode.NONE ? 'no whole batch' : `${errorName(appended.error)} ${appended.message ?? ''}`
-          if (appended.error === ErrorCode.NOT_LEADER_FOR_PARTITION) replica.logger.info(`Not fetching from leader ${this.#leader}: ${why}`)
+          const why =
+            appended.error === ErrorCode.NONE ? 'no whole batch' : `${errorName(appended.error)} ${appended.message ?? ''}`
+          if (appended.error === ErrorCode.NOT_LEADER_FOR_PARTITION)
+            replica.logger.info(`Not fetching from leader ${this.#leader}: ${why}`)
           else replica.logger.error(`Found invalid records from leader ${this.#leader} at offset ${before}: ${why}`)
-          return this.#delay(followed)
+          this.#delay(followed)
+          return
         }
         this.#toTheEnd(followed)
       }

@@ -1,6 +1,6 @@
 import type { PartitionId } from '../base/ids.ts'
-import { Partition } from './partition.ts'
 import type { ReplicationEnvironment } from './environment.ts'
+import { Partition } from './partition.ts'
 
 /** The partitions of this broker, found by topic and id without making a key. */
 export class HostedPartitions {

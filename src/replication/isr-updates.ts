@@ -32,7 +32,8 @@ export class IsrUpdates {
   #notBefore: Millis = Number.NEGATIVE_INFINITY
   /** The last write was refused for its version: whoever reads that version again reads the past. */
   #refused = false
-  #asking = false
+  /** Token of the question that is out; -1: none. */
+  #askingFor = -1
 
   constructor(partition: Partition, env: ReplicationEnvironment) {
     this.#partition = partition
@@ -53,7 +54,10 @@ export class IsrUpdates {
     const partition = this.#partition
     if (partition.isrState.kind === 'pending' || !this.#env.isrStore.trusted) return false
     if (this.#env.clock.now() < this.#notBefore) return false
-    assert(wanted.includes(this.#env.brokerId), `${partition.key}: ISR ${wanted.join(',')} lacks the leader ${this.#env.brokerId}`)
+    assert(
+      wanted.includes(this.#env.brokerId),
+      `${partition.key}: ISR ${wanted.join(',')} lacks the leader ${this.#env.brokerId}`,
+    )
     partition.setIsrState(pendingIsr(partition.isrState, wanted))
     this.#backoff = RESOLVE_BACKOFF_MS
     this.#write()
@@ -73,17 +77,26 @@ export class IsrUpdates {
     })
   }
 
-  /** One question at a time; no answer when the role changes meanwhile or the read fails. */
+  /** One question at a time, until it is answered or the role changes. */
   #ask(onAnswer: (stored: StateRead) => void): void {
-    if (this.#asking || !this.#env.isrStore.trusted) return
-    this.#asking = true
     const token = this.#token
+    if (this.#askingFor === token) return
+    this.#askingFor = token
     const { topic, partition } = this.#partition
-    const ended = () => {
-      this.#asking = false
-      return token === this.#token
+    const again = () => {
+      if (token === this.#token) this.#env.timers.add(RESOLVE_BACKOFF_MAX_MS, read)
     }
-    this.#env.isrStore.readState({ topic, partition }).then((stored) => ended() && onAnswer(stored), ended)
+    const answered = (stored: StateRead) => {
+      if (token !== this.#token) return
+      this.#askingFor = -1
+      onAnswer(stored)
+    }
+    const read = () => {
+      if (token !== this.#token) return
+      if (this.#env.isrStore.trusted) this.#env.isrStore.readState({ topic, partition }).then(answered, again)
+      else again()
+    }
+    read()
   }
 
   #write(): void {
@@ -166,7 +179,10 @@ export class IsrUpdates {
   }
 
   #read(): void {
-    if (!this.#env.isrStore.trusted) return this.#readLater()
+    if (!this.#env.isrStore.trusted) {
+      this.#readLater()
+      return
+    }
     const token = ++this.#token
     this.#env.isrStore.readState({ topic: this.#partition.topic, partition: this.#partition.partition }).then(
       (state) => token === this.#token && this.#onRead(state),
@@ -176,11 +192,21 @@ export class IsrUpdates {
 
   #onRead(stored: StateRead): void {
     const partition = this.#partition
-    if (stored === undefined) return this.#revert()
+    if (stored === undefined) {
+      this.#revert()
+      return
+    }
     if (this.#isDeposed(stored)) return
     // An older epoch or version is a read that was served before the write which we know of.
-    if (stored.leaderEpoch < partition.leaderEpoch || stored.zkVersion < partition.isrState.zkVersion) return this.#readLater()
-    if (stored.zkVersion === partition.isrState.zkVersion) return this.#refused ? this.#readLater() : this.#write()
+    if (stored.leaderEpoch < partition.leaderEpoch || stored.zkVersion < partition.isrState.zkVersion) {
+      this.#readLater()
+      return
+    }
+    if (stored.zkVersion === partition.isrState.zkVersion) {
+      if (this.#refused) this.#readLater()
+      else this.#write()
+      return
+    }
     if (!sameMembers(stored.isr, this.#wanted())) partition.logger.info(`Adopting ISR ${stored.isr.join(',')} found in ZooKeeper`)
     this.#commit(stored.isr, stored.zkVersion)
   }
@@ -189,8 +215,11 @@ export class IsrUpdates {
   #isDeposed(stored: NonNullable<StateRead>): boolean {
     const partition = this.#partition
     const { leader, leaderEpoch } = stored
-    if (leaderEpoch < partition.leaderEpoch || (leaderEpoch === partition.leaderEpoch && leader === this.#env.brokerId)) return false
-    partition.logger.warn(`ZooKeeper has leader ${leader} with epoch ${leaderEpoch}, this broker led epoch ${partition.leaderEpoch}: stepping down`)
+    if (leaderEpoch < partition.leaderEpoch || (leaderEpoch === partition.leaderEpoch && leader === this.#env.brokerId))
+      return false
+    partition.logger.warn(
+      `ZooKeeper has leader ${leader} with epoch ${leaderEpoch}, this broker led epoch ${partition.leaderEpoch}: stepping down`,
+    )
     partition.stepDown()
     this.#env.steppedDown(partition)
     return true

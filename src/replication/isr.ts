@@ -7,7 +7,12 @@ import type { BrokerId, Millis, Offset, ZkVersion } from '../base/ids.ts'
  */
 export type IsrState =
   | { readonly kind: 'committed'; readonly isr: readonly BrokerId[]; readonly zkVersion: ZkVersion }
-  | { readonly kind: 'pending'; readonly isr: readonly BrokerId[]; readonly wanted: readonly BrokerId[]; readonly zkVersion: ZkVersion }
+  | {
+      readonly kind: 'pending'
+      readonly isr: readonly BrokerId[]
+      readonly wanted: readonly BrokerId[]
+      readonly zkVersion: ZkVersion
+    }
 
 export function committedIsr(isr: readonly BrokerId[], zkVersion: ZkVersion): IsrState {
   return { kind: 'committed', isr, zkVersion }
@@ -94,7 +99,8 @@ export function highWatermarkCandidate(
 ): Offset {
   let candidate = leaderEnd
   for (const replica of remotes) {
-    if (replica.logEndOffset < candidate && (replica.counted || replica.isCaughtUp(now, lagTimeMax))) candidate = replica.logEndOffset
+    if (replica.logEndOffset < candidate && (replica.counted || replica.isCaughtUp(now, lagTimeMax)))
+      candidate = replica.logEndOffset
   }
   return candidate
 }
@@ -107,7 +113,8 @@ export function shrinkIsr(
   now: Millis,
   lagTimeMax: Millis,
 ): readonly BrokerId[] {
-  const lagging = (id: BrokerId) => id !== leader && !remotes.some((replica) => replica.id === id && replica.isCaughtUp(now, lagTimeMax))
+  const lagging = (id: BrokerId) =>
+    id !== leader && !remotes.some((replica) => replica.id === id && replica.isCaughtUp(now, lagTimeMax))
   return isr.some(lagging) ? isr.filter((id) => !lagging(id)) : isr
 }
 

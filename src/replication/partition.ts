@@ -6,11 +6,11 @@ import type { AppendResult, Log } from '../log/types.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import { baseOffset, lastOffset, nextBatch, partitionLeaderEpoch } from '../protocol/records/batch.ts'
 import type { DelayedFetch } from './delayed-fetch.ts'
-import { AckQueue } from './delayed-produce.ts'
 import type { AppendOutcome } from './delayed-produce.ts'
+import { AckQueue } from './delayed-produce.ts'
 import type { ReplicationEnvironment } from './environment.ts'
-import { assuredIsrSize, committedIsr, highWatermarkCandidate, maximalIsr, mayJoinIsr, RemoteReplica, shrinkIsr } from './isr.ts'
 import type { IsrState } from './isr.ts'
+import { assuredIsrSize, committedIsr, highWatermarkCandidate, maximalIsr, mayJoinIsr, RemoteReplica, shrinkIsr } from './isr.ts'
 import { IsrUpdates } from './isr-updates.ts'
 import type { FetchPartitionResult, PartitionView } from './types.ts'
 
@@ -139,7 +139,9 @@ export class Partition implements PartitionView {
    */
   awaitsConfirmation(assignment: RoleAssignment, confirmed: () => void): boolean {
     if (this.requireLog().latestEpoch <= assignment.leaderEpoch || this.#env.config.faithful.has('H5')) return false
-    this.logger.warn(`To lead epoch ${assignment.leaderEpoch}, but the log has epoch ${this.requireLog().latestEpoch}: asking ZooKeeper`)
+    this.logger.warn(
+      `To lead epoch ${assignment.leaderEpoch}, but the log has epoch ${this.requireLog().latestEpoch}: asking ZooKeeper`,
+    )
     this.#stopLeading()
     this.#assign(assignment)
     this.role = 'none'
@@ -152,7 +154,7 @@ export class Partition implements PartitionView {
   /** Throws DiskError when the epoch can't be recorded. */
   becomeLeader(assignment: RoleAssignment, now: Millis): void {
     const log = this.requireLog()
-    const goesOn = this.role === 'leader' || (this.role === 'none' && this.#steppedDownFrom === assignment.leaderEpoch - 1)
+    const goesOn = this.role === 'leader' || (this.#steppedDownFrom >= 0 && this.#steppedDownFrom === assignment.leaderEpoch - 1)
     log.startEpoch(assignment.leaderEpoch)
     this.#assign(assignment)
     if (!goesOn) this.#leadsSince = assignment.leaderEpoch
@@ -216,7 +218,8 @@ export class Partition implements PartitionView {
   admitAppend(acks: number): number {
     if (this.failed) return ErrorCode.KAFKA_STORAGE_ERROR
     if (this.role !== 'leader') return ErrorCode.NOT_LEADER_FOR_PARTITION
-    if (acks === -1 && assuredIsrSize(this.isrState) < this.requireLog().config.minInSyncReplicas) return ErrorCode.NOT_ENOUGH_REPLICAS
+    if (acks === -1 && assuredIsrSize(this.isrState) < this.requireLog().config.minInSyncReplicas)
+      return ErrorCode.NOT_ENOUGH_REPLICAS
     return ErrorCode.NONE
   }
 
@@ -234,7 +237,11 @@ export class Partition implements PartitionView {
    * controller has gone on without us: it must not align with this log, and ZooKeeper is asked for the truth.
    */
   endOffsetForEpoch(epoch: LeaderEpoch, follower: BrokerId | undefined): { readonly error: number; readonly endOffset: Offset } {
-    const error = this.failed ? ErrorCode.KAFKA_STORAGE_ERROR : this.role === 'leader' ? ErrorCode.NONE : ErrorCode.NOT_LEADER_FOR_PARTITION
+    const error = this.failed
+      ? ErrorCode.KAFKA_STORAGE_ERROR
+      : this.role === 'leader'
+        ? ErrorCode.NONE
+        : ErrorCode.NOT_LEADER_FOR_PARTITION
     if (error !== ErrorCode.NONE) return { error, endOffset: -1 }
     if (follower !== undefined && !this.#env.config.faithful.has('H5')) {
       if (epoch > this.leaderEpoch) {
@@ -297,7 +304,8 @@ export class Partition implements PartitionView {
     const epochStart = this.#env.config.faithful.has('H6') ? undefined : this.leaderEpochStartOffset
     if (!mayJoinIsr(replica, this.highWatermark, epochStart)) return
     const wanted = [...this.isrState.isr, replica.id]
-    if (this.isrUpdates.propose(wanted)) this.logger.info(`Expanding ISR from ${this.isrState.isr.join(',')} to ${wanted.join(',')}`)
+    if (this.isrUpdates.propose(wanted))
+      this.logger.info(`Expanding ISR from ${this.isrState.isr.join(',')} to ${wanted.join(',')}`)
   }
 
   /** Periodic. */
@@ -324,10 +332,10 @@ export class Partition implements PartitionView {
     this.#highWatermarkMoved = true
   }
 
-  /** Least log start over all replicas: what DeleteRecords waits for. */
-  lowWatermark(): Offset {
+  /** Least log start over the replicas on live brokers: what DeleteRecords waits for. */
+  lowWatermark(isAlive: (broker: BrokerId) => boolean): Offset {
     let low = this.requireLog().logStartOffset
-    for (const replica of this.remotes) low = Math.min(low, replica.logStartOffset)
+    for (const replica of this.remotes) if (isAlive(replica.id)) low = Math.min(low, replica.logStartOffset)
     return low
   }
 
@@ -368,7 +376,8 @@ export class Partition implements PartitionView {
     // An empty log that starts inside a batch (after DeleteRecords at the leader) begins with the whole batch (KAFKA-6975).
     const end = log.logEndOffset
     const startsInside = end === log.logStartOffset && nextBatch(records, 0, records.length) > 0
-    if (startsInside && baseOffset(records, 0) < end && lastOffset(records, 0) >= end) this.truncateFullyAndStartAt(baseOffset(records, 0))
+    if (startsInside && baseOffset(records, 0) < end && lastOffset(records, 0) >= end)
+      this.truncateFullyAndStartAt(baseOffset(records, 0))
     return log.appendAsFollower(records)
   }
 

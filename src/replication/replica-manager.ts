@@ -7,19 +7,22 @@ import type { Clock, Timer } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
 import { ErrorCode } from '../protocol/errors.ts'
+import { RecordDeletions } from './delayed-delete.ts'
 import { DelayedFetch } from './delayed-fetch.ts'
 import { ACKS_ALL, AppendOutcome, carriesLogStart, DelayedProduce } from './delayed-produce.ts'
 import type { ReplicationCounters, ReplicationEnvironment } from './environment.ts'
+import { FetchRead } from './fetch-read.ts'
 import { FetcherManager } from './fetcher-manager.ts'
 import { followerOf } from './fetcher-names.ts'
-import { FetchRead } from './fetch-read.ts'
 import { HostedPartitions } from './hosted.ts'
 import { IsrPropagation } from './isr-propagation.ts'
 import type { Partition } from './partition.ts'
-import { RoleChanges } from './role-changes.ts'
 import type { LeadershipChange } from './role-changes.ts'
+import { RoleChanges } from './role-changes.ts'
 import type {
   AppendEntry,
+  DeleteRecordsEntry,
+  DeleteRecordsResult,
   FetchParams,
   FetchPartitionResult,
   IsrStore,
@@ -42,7 +45,9 @@ export interface ReplicaManagerOptions {
 }
 
 /** Builds a broker's replica manager. It does nothing by itself before `start`. */
-export function createReplicaManager(options: ReplicaManagerOptions): ReplicaManager & { readonly counters: ReplicationCounters } {
+export function createReplicaManager(
+  options: ReplicaManagerOptions,
+): ReplicaManager & { readonly counters: ReplicationCounters } {
   return new BrokerReplicas(options)
 }
 
@@ -62,6 +67,7 @@ class BrokerReplicas implements ReplicaManager {
   readonly #fetchers: FetcherManager
   readonly #roles: RoleChanges
   readonly #propagation: IsrPropagation
+  readonly #deletions: RecordDeletions
   readonly #listeners: ((change: LeadershipChange) => void)[] = []
   /** Partitions to settle; filled while a turn is held or a settling is under way. */
   readonly #touched: Partition[] = []
@@ -102,6 +108,11 @@ class BrokerReplicas implements ReplicaManager {
     this.#hosted = new HostedPartitions(env)
     this.#fetchers = new FetcherManager(env, peers)
     this.#propagation = new IsrPropagation(clock, options.isrStore)
+    this.#deletions = new RecordDeletions(
+      (topic, partition) => this.#hosted.get(topic, partition),
+      (broker) => peers.isAlive(broker),
+      this.#timers,
+    )
     this.#roles = new RoleChanges({
       env,
       hosted: this.#hosted,
@@ -207,6 +218,14 @@ class BrokerReplicas implements ReplicaManager {
     return partition
   }
 
+  deleteRecords(
+    timeoutMs: number,
+    entries: readonly DeleteRecordsEntry[],
+    done: (results: readonly DeleteRecordsResult[]) => void,
+  ): void {
+    this.#deletions.start(timeoutMs, entries, done)
+  }
+
   // ---------------------------------------------------------------- fetch
 
   fetch(params: FetchParams, done: (results: readonly FetchPartitionResult[]) => void): { cancel(): void } | undefined {
@@ -244,6 +263,7 @@ class BrokerReplicas implements ReplicaManager {
       const wanted = params.partitions[i]!
       if (partition.noteFollowerFetch(replica, wanted.fetchOffset, wanted.logStartOffset, now)) this.#touch(partition)
     }
+    if (this.#deletions.isWaiting) this.#deletions.recheck()
   }
 
   // ---------------------------------------------------------------- views and control requests
@@ -274,11 +294,15 @@ class BrokerReplicas implements ReplicaManager {
   }
 
   stopReplicas(request: RequestOf<'StopReplica'>): ResponseOf<'StopReplica'> {
-    if (!this.acceptControllerEpoch(request.controllerEpoch)) return { errorCode: ErrorCode.STALE_CONTROLLER_EPOCH, partitions: [] }
+    if (!this.acceptControllerEpoch(request.controllerEpoch))
+      return { errorCode: ErrorCode.STALE_CONTROLLER_EPOCH, partitions: [] }
     return { errorCode: ErrorCode.NONE, partitions: this.#roles.stopReplicas(request) }
   }
 
-  offsetsForLeaderEpoch(request: RequestOf<'OffsetForLeaderEpoch'>, clientId: string | null = null): ResponseOf<'OffsetForLeaderEpoch'> {
+  offsetsForLeaderEpoch(
+    request: RequestOf<'OffsetForLeaderEpoch'>,
+    clientId: string | null = null,
+  ): ResponseOf<'OffsetForLeaderEpoch'> {
     const follower = followerOf(clientId)
     return {
       topics: request.topics.map(({ topic, partitions }) => ({
@@ -302,6 +326,7 @@ class BrokerReplicas implements ReplicaManager {
   }
 
   #tell(change: LeadershipChange): void {
+    if (this.#deletions.isWaiting) this.#deletions.recheck()
     for (const listener of this.#listeners) listener(change)
   }
 
@@ -380,6 +405,7 @@ class BrokerReplicas implements ReplicaManager {
       partition.isrUpdates.reset()
       partition.failWaiting(ErrorCode.NOT_LEADER_FOR_PARTITION)
     }
+    this.#deletions.close()
     this.#timers.close()
     this.#checkpoint()
   }

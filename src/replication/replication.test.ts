@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RequestOf } from '../protocol/apis/index.ts'
 import { ErrorCode } from '../protocol/errors.ts'
-import { batchOf, Bench, errorOf, TOPIC } from './testing-bench.ts'
+import { Bench, batchOf, errorOf, TOPIC } from './testing-bench.ts'
 
 async function steady(options?: Parameters<typeof Bench.start>[0]): Promise<Bench> {
   const bench = await Bench.start(options)
@@ -20,7 +20,10 @@ test('acks=all: answered in the turn in which the last follower asks for more', 
   // The append answers the parked fetches (1 ms on the way), the next fetches take 1 ms more.
   assert.equal(produced.at! - start, 2)
   const { error, baseOffset, logAppendTime, logStartOffset } = produced.results![0]!
-  assert.deepEqual({ error, baseOffset, logAppendTime, logStartOffset }, { error: 0, baseOffset: 0, logAppendTime: -1, logStartOffset: 0 })
+  assert.deepEqual(
+    { error, baseOffset, logAppendTime, logStartOffset },
+    { error: 0, baseOffset: 0, logAppendTime: -1, logStartOffset: 0 },
+  )
   assert.deepEqual([bench.end(1), bench.end(2), bench.end(3)], [2, 2, 2])
   await bench.run(1000)
   assert.deepEqual([bench.highWatermark(1), bench.highWatermark(2), bench.highWatermark(3)], [2, 2, 2])
@@ -133,7 +136,13 @@ test('a parked fetch waits for min_bytes over all its partitions, or max_wait', 
   const bench = await steady()
   bench.create(1)
   await bench.run(1000)
-  const partitions = [0, 1].map((partition) => ({ topic: TOPIC, partition, fetchOffset: 0, logStartOffset: -1, maxBytes: 1 << 20 }))
+  const partitions = [0, 1].map((partition) => ({
+    topic: TOPIC,
+    partition,
+    fetchOffset: 0,
+    logStartOffset: -1,
+    maxBytes: 1 << 20,
+  }))
   const size = batchOf(['a']).length
   const waiting = bench.consume(1, 0, { maxWaitMs: 400, minBytes: 2 * size, partitions })
   bench.produce(1, ['a'], 1)
@@ -159,7 +168,13 @@ test('the request-wide limit is spent in request order; the first batch comes wh
   bench.produce(1, ['x'.repeat(500)])
   bench.produce(1, ['y'], -1, { partition: 1 })
   await bench.run(100)
-  const partitions = [0, 1].map((partition) => ({ topic: TOPIC, partition, fetchOffset: 0, logStartOffset: -1, maxBytes: 1 << 20 }))
+  const partitions = [0, 1].map((partition) => ({
+    topic: TOPIC,
+    partition,
+    fetchOffset: 0,
+    logStartOffset: -1,
+    maxBytes: 1 << 20,
+  }))
   assert.deepEqual(bench.consume(1, 0, { partitions, maxBytes: 100 }).values, ['x'.repeat(500)])
   assert.deepEqual(bench.consume(1, 0, { partitions, maxBytes: 100_000 }).values, ['x'.repeat(500), 'y'])
 })
@@ -170,7 +185,14 @@ test('held turns: several appends wake a waiting follower once', async () => {
   let answers = 0
   let bytes = 0
   const fetch = { topic: TOPIC, partition: 0, fetchOffset: 0, logStartOffset: 0, maxBytes: 1 << 20 }
-  const params = { replicaId: 2, maxWaitMs: 500, minBytes: 1, maxBytes: 1 << 20, minOneMessage: true, isolation: 'readUncommitted' as const }
+  const params = {
+    replicaId: 2,
+    maxWaitMs: 500,
+    minBytes: 1,
+    maxBytes: 1 << 20,
+    minOneMessage: true,
+    isolation: 'readUncommitted' as const,
+  }
   replicas.fetch({ ...params, partitions: [fetch] }, (results) => {
     answers++
     bytes = results[0]!.records!.size

@@ -64,7 +64,9 @@ export class RoleChanges {
   #refusal(partition: Partition, state: PartitionState): number {
     if (partition.failed) return ErrorCode.KAFKA_STORAGE_ERROR
     if (state.leaderEpoch <= partition.leaderEpoch) {
-      partition.logger.info(`LeaderAndIsr with leader epoch ${state.leaderEpoch} ignored: the current one is ${partition.leaderEpoch}`)
+      partition.logger.info(
+        `LeaderAndIsr with leader epoch ${state.leaderEpoch} ignored: the current one is ${partition.leaderEpoch}`,
+      )
       return ErrorCode.STALE_CONTROLLER_EPOCH
     }
     if (!state.replicas.includes(this.#ports.env.brokerId)) {
@@ -95,12 +97,14 @@ export class RoleChanges {
   }
 
   #makeFollower(partition: Partition, state: PartitionState, changes: LeadershipChange[]): number {
-    const { env, fetchers, peers } = this.#ports
+    const { fetchers, peers } = this.#ports
     return this.#guardDisk(partition, () => {
       this.#requireLog(partition, state.isNew)
       if (!peers.isAlive(state.leader)) {
         // The log exists now, so that its high watermark stays in the checkpoint (KAFKA-1647). Role and epoch stay as they are.
-        partition.logger.error(`Cannot follow leader ${state.leader} with epoch ${state.leaderEpoch}: it is not among the live brokers`)
+        partition.logger.error(
+          `Cannot follow leader ${state.leader} with epoch ${state.leaderEpoch}: it is not among the live brokers`,
+        )
         return
       }
       // Nobody else led in between, so what was fetched stays in line (KAFKA-7164).

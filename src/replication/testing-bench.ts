@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { BrokerId } from '../base/ids.ts'
 import { memoryLogger } from '../base/logger.ts'
-import { createLogManager } from '../log/log-manager.ts'
 import { makeLogConfig } from '../log/log-config.ts'
+import { createLogManager } from '../log/log-manager.ts'
 import type { LogConfig, LogManager } from '../log/types.ts'
 import type { Clock } from '../ports/clock.ts'
 import { MemoryDisk } from '../ports/memory/memory-disk.ts'
@@ -11,10 +11,10 @@ import { VirtualClock } from '../ports/memory/virtual-clock.ts'
 import type { ResponseOf } from '../protocol/apis/index.ts'
 import { BatchBuilder, recordsOf } from '../protocol/records/index.ts'
 import { createReplicaManager } from './replica-manager.ts'
-import { FakeChannel } from './testing-network.ts'
 import type { NetworkOptions, PeerServer } from './testing-network.ts'
-import { FakeZooKeeper } from './testing-zookeeper.ts'
+import { FakeChannel } from './testing-network.ts'
 import type { StoredState, WriteFate } from './testing-zookeeper.ts'
+import { FakeZooKeeper } from './testing-zookeeper.ts'
 import type { FetchParams, FetchPartitionResult, PartitionAppendResult, ReplicaManager, ReplicationConfig } from './types.ts'
 
 export const TOPIC = 't'
@@ -102,11 +102,14 @@ export class Bench {
   async startBroker(id: BrokerId): Promise<ReplicaManager> {
     const broker = this.brokers.get(id)!
     assert(broker.process === undefined, `broker ${id} runs`)
-    const { logger, lines } = memoryLogger("info", () => this.clock.now())
+    const { logger, lines } = memoryLogger('info', () => this.clock.now())
     const owner = { isUp: true }
     const clock = mortalClock(this.clock, owner)
     const rng = this.rng.fork(`broker ${id}`)
-    const logs = createLogManager({ disk: broker.disk, clock, rng, logger }, { ...LOG_MANAGER_OPTIONS, defaultConfig: this.topicConfig })
+    const logs = createLogManager(
+      { disk: broker.disk, clock, rng, logger },
+      { ...LOG_MANAGER_OPTIONS, defaultConfig: this.topicConfig },
+    )
     await logs.start(new Map())
     const replicas = createReplicaManager({
       config: this.#config(id),
@@ -120,7 +123,14 @@ export class Bench {
       logger,
       topicConfig: () => this.topicConfig,
     })
-    broker.process = Object.assign(owner, { id, replicas, logs, sessions: new Map(), onDown: new Set<() => void>(), logLines: lines })
+    broker.process = Object.assign(owner, {
+      id,
+      replicas,
+      logs,
+      sessions: new Map(),
+      onDown: new Set<() => void>(),
+      logLines: lines,
+    })
     replicas.start()
     return replicas
   }
@@ -198,7 +208,11 @@ export class Bench {
   }
 
   /** UpdateMetadata and LeaderAndIsr with what ZooKeeper (or `state`) says, at once. Answers by broker. */
-  announce(to: readonly BrokerId[] = this.#replicas, partition = 0, state = this.zk.get(TOPIC, partition)): Map<BrokerId, number> {
+  announce(
+    to: readonly BrokerId[] = this.#replicas,
+    partition = 0,
+    state = this.zk.get(TOPIC, partition),
+  ): Map<BrokerId, number> {
     const errors = new Map<BrokerId, number>()
     const alive = this.#replicas.filter((id) => this.brokers.get(id)!.process !== undefined)
     for (const id of to) {
@@ -240,7 +254,12 @@ export class Bench {
   // ---------------------------------------------------------------- clients
 
   /** One batch with one record per value. */
-  produce(broker: BrokerId, values: readonly string[], acks = -1, options: { timeoutMs?: number; partition?: number } = {}): Produced {
+  produce(
+    broker: BrokerId,
+    values: readonly string[],
+    acks = -1,
+    options: { timeoutMs?: number; partition?: number } = {},
+  ): Produced {
     const produced: Produced = { values, results: undefined, at: undefined }
     this.replicas(broker).append(
       acks,

@@ -63,7 +63,11 @@ export class FakeChannel implements PeerChannel {
     this.#to = to
   }
 
-  send<A extends PeerApi>(api: A, request: RequestOf<A>, onResponse: (error: string | undefined, response: ResponseOf<A> | undefined) => void): void {
+  send<A extends PeerApi>(
+    api: A,
+    request: RequestOf<A>,
+    onResponse: (error: string | undefined, response: ResponseOf<A> | undefined) => void,
+  ): void {
     const { clock } = this.#options
     this.#options.onRequest?.(this.#from, this.#to, api, request)
     if (this.#server?.isUp !== true) {
@@ -128,7 +132,8 @@ function handle<A extends PeerApi>(
   reply: (response: ResponseOf<A>) => void,
 ): void {
   const done = reply as (response: unknown) => void
-  if (api === 'OffsetForLeaderEpoch') done(server.replicas.offsetsForLeaderEpoch(request as RequestOf<'OffsetForLeaderEpoch'>, clientId))
+  if (api === 'OffsetForLeaderEpoch')
+    done(server.replicas.offsetsForLeaderEpoch(request as RequestOf<'OffsetForLeaderEpoch'>, clientId))
   else if (api === 'ListOffsets') done(listOffsets(server.replicas, request as RequestOf<'ListOffsets'>))
   else handleFetch(server, request as RequestOf<'Fetch'>, done)
 }
@@ -142,7 +147,13 @@ function listOffsets(replicas: ReplicaManager, request: RequestOf<'ListOffsets'>
         const view = replicas.partition(topic, partition)
         const log = view?.isLeader === true ? view.log : undefined
         const offset = log === undefined ? -1 : timestamp === -1 ? log.logEndOffset : log.logStartOffset
-        return { partition, errorCode: log === undefined ? ErrorCode.NOT_LEADER_FOR_PARTITION : 0, timestamp: -1, offset, offsets: [] }
+        return {
+          partition,
+          errorCode: log === undefined ? ErrorCode.NOT_LEADER_FOR_PARTITION : 0,
+          timestamp: -1,
+          offset,
+          offsets: [],
+        }
       }),
     })),
   }
@@ -152,8 +163,14 @@ function handleFetch(server: PeerServer, request: RequestOf<'Fetch'>, reply: (re
   const asked = request.topics.flatMap(({ topic, partitions }) => partitions.map((one) => ({ topic, ...one })))
   let session = request.epoch > 0 ? server.sessions.get(request.sessionId) : undefined
   const refuse = (errorCode: number) => reply({ throttleTimeMs: 0, errorCode, sessionId: 0, responses: [] })
-  if (request.epoch > 0 && session === undefined) return refuse(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
-  if (session !== undefined && session.epoch !== request.epoch) return refuse(ErrorCode.INVALID_FETCH_SESSION_EPOCH)
+  if (request.epoch > 0 && session === undefined) {
+    refuse(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+    return
+  }
+  if (session !== undefined && session.epoch !== request.epoch) {
+    refuse(ErrorCode.INVALID_FETCH_SESSION_EPOCH)
+    return
+  }
   let sessionId = request.sessionId
   const isNew = session === undefined
   if (session === undefined) {

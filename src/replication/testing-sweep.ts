@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { BrokerId } from '../base/ids.ts'
-import { Bench, errorOf, TOPIC, valuesOf } from './testing-bench.ts'
 import type { Produced } from './testing-bench.ts'
+import { Bench, errorOf, TOPIC, valuesOf } from './testing-bench.ts'
 import type { WriteFate } from './testing-zookeeper.ts'
 
 const SESSION_MS = 1500
@@ -21,11 +21,14 @@ export interface SweepResult {
  * acks=all and min.insync.replicas=2, processes that die, links and ZooKeeper sessions that break, ISR writes that get lost. Then all heals.
  */
 export async function sweep(seed: number, faithful: readonly string[] = [], partitions = 2): Promise<SweepResult> {
-  const run = new Sweep(await Bench.start({ seed, faithful, delay: (rng) => 0.5 + rng.next() * (rng.next() < 0.02 ? 300 : 3) }), partitions)
+  const run = new Sweep(
+    await Bench.start({ seed, faithful, delay: (rng) => 0.5 + rng.next() * (rng.next() < 0.02 ? 300 : 3) }),
+    partitions,
+  )
   return run.run()
 }
 
-export class Sweep {
+class Sweep {
   readonly #bench: Bench
   readonly #partitions: number
   readonly #ids: readonly BrokerId[]
@@ -145,7 +148,12 @@ export class Sweep {
     for (let p = 0; p < this.#partitions; p++) {
       const { leader, isr } = this.#bench.zk.get(TOPIC, p)
       if (leader === id) this.#elect(p)
-      else if (isr.includes(id) && isr.length > 1) this.#put(p, leader, isr.filter((one) => one !== id))
+      else if (isr.includes(id) && isr.length > 1)
+        this.#put(
+          p,
+          leader,
+          isr.filter((one) => one !== id),
+        )
     }
     this.#announceAll(this.#ids)
   }
@@ -184,7 +192,10 @@ export class Sweep {
     const states = Array.from({ length: this.#partitions }, (_, p) => bench.zk.get(TOPIC, p))
     for (const id of to) {
       const rng = bench.rng.fork(`announce ${id} ${bench.clock.now()}`)
-      const at = Math.max(this.#arrival.get(id) ?? 0, bench.clock.now() + (rng.next() < 0.15 ? rng.int(500, 3000) : rng.int(1, 60)))
+      const at = Math.max(
+        this.#arrival.get(id) ?? 0,
+        bench.clock.now() + (rng.next() < 0.15 ? rng.int(500, 3000) : rng.int(1, 60)),
+      )
       this.#arrival.set(id, at)
       const process = bench.brokers.get(id)!.process
       bench.clock.timer(at - bench.clock.now(), () => {
@@ -211,10 +222,14 @@ export class Sweep {
         const before = seen.get(partition)
         if (highWatermark > log.logEndOffset) this.#violation(`broker ${id} ${partition}: high watermark ${highWatermark} > end`)
         if (before?.epoch === leaderEpoch && highWatermark < before.highWatermark) {
-          this.#violation(`broker ${id} ${partition}: high watermark ${before.highWatermark} -> ${highWatermark} in epoch ${leaderEpoch}`)
+          this.#violation(
+            `broker ${id} ${partition}: high watermark ${before.highWatermark} -> ${highWatermark} in epoch ${leaderEpoch}`,
+          )
         }
         const same = before?.epoch === leaderEpoch
-        const checked = view.isLeader ? this.#checkLeader(id, partition, leaderEpoch, same ? before.checked : 0, highWatermark) : 0
+        const checked = view.isLeader
+          ? this.#checkLeader(id, partition, leaderEpoch, same ? before.checked : 0, highWatermark)
+          : 0
         seen.set(partition, { epoch: leaderEpoch, highWatermark, checked })
       }
     }
@@ -261,12 +276,17 @@ export class Sweep {
   #comparePartition(partition: number): void {
     const bench = this.#bench
     const { leader, isr } = bench.zk.get(TOPIC, partition)
-    if (isr.length !== this.#ids.length) return this.#violation(`partition ${partition}: ISR ${isr.join(',')} under leader ${leader} after healing`)
+    if (isr.length !== this.#ids.length) {
+      this.#violation(`partition ${partition}: ISR ${isr.join(',')} under leader ${leader} after healing`)
+      return
+    }
     const end = bench.end(leader, partition)
     const bytes = bench.bytes(leader, partition)
     for (const id of this.#ids) {
-      if (bench.end(id, partition) !== end) this.#violation(`partition ${partition}: ${id} ends at ${bench.end(id, partition)}, leader at ${end}`)
-      else if (!bench.bytes(id, partition).equals(bytes)) this.#violation(`partition ${partition}: bytes of ${id} and ${leader} differ`)
+      if (bench.end(id, partition) !== end)
+        this.#violation(`partition ${partition}: ${id} ends at ${bench.end(id, partition)}, leader at ${end}`)
+      else if (!bench.bytes(id, partition).equals(bytes))
+        this.#violation(`partition ${partition}: bytes of ${id} and ${leader} differ`)
     }
     this.#compareCanonical(leader, partition, end)
     const values = valuesOf(bytes)

@@ -96,7 +96,10 @@ export class FakeZooKeeper {
     if (current === undefined) return { outcome: 'noNode', zkVersion: -1 }
     if (current.zkVersion !== change.expectedVersion) return { outcome: 'badVersion', zkVersion: -1 }
     const { leader, leaderEpoch, isr, controllerEpoch } = change
-    return { outcome: 'ok', zkVersion: this.put(change.topic, change.partition, { leader, leaderEpoch, isr, controllerEpoch }).zkVersion }
+    return {
+      outcome: 'ok',
+      zkVersion: this.put(change.topic, change.partition, { leader, leaderEpoch, isr, controllerEpoch }).zkVersion,
+    }
   }
 
   #later<T>(owner: { readonly isUp: boolean }, ms: number, value: () => T): Promise<T> {

@@ -19,9 +19,7 @@ export interface IsrStore {
     readonly expectedVersion: number
   }): Promise<{ readonly outcome: string; readonly zkVersion: number }>
   /** Re-read after `unknown` or a bad version. `undefined`: no such node. */
-  readState(
-    partition: TopicPartition,
-  ): Promise<
+  readState(partition: TopicPartition): Promise<
     | {
         readonly leader: number
         readonly leaderEpoch: number
@@ -69,6 +67,21 @@ export interface PartitionAppendResult {
   readonly baseOffset: Offset
   readonly logAppendTime: EpochMillis
   readonly logStartOffset: Offset
+}
+
+export interface DeleteRecordsEntry {
+  readonly topic: string
+  readonly partition: PartitionId
+  /** First offset to keep; -1 the high watermark. */
+  readonly offset: Offset
+}
+
+export interface DeleteRecordsResult {
+  readonly topic: string
+  readonly partition: PartitionId
+  readonly error: number
+  /** Least log start of the live replicas; -1 with an error other than REQUEST_TIMED_OUT. */
+  readonly lowWatermark: Offset
 }
 
 export interface FetchPartition {
@@ -127,6 +140,15 @@ export interface ReplicaManager {
     entries: readonly AppendEntry[],
     isFromClient: boolean,
     done: (results: readonly PartitionAppendResult[]) => void,
+  ): void
+  /**
+   * Raises log starts of partitions that this broker leads. `done` is called once: when every live replica has followed, or after the
+   * timeout (then with REQUEST_TIMED_OUT). Internal topics are the caller's to refuse.
+   */
+  deleteRecords(
+    timeoutMs: number,
+    entries: readonly DeleteRecordsEntry[],
+    done: (results: readonly DeleteRecordsResult[]) => void,
   ): void
   /** `done` is called once: at once, in the turn of the append that satisfies it, or after maxWaitMs. Record slices live during `done`. */
   fetch(params: FetchParams, done: (results: readonly FetchPartitionResult[]) => void): { cancel(): void } | undefined

@@ -2,6 +2,7 @@ import { AssertionError } from '../base/assert.ts'
 import type { Logger } from '../base/logger.ts'
 import { createController } from '../controller/controller.ts'
 import type { Controller } from '../controller/types.ts'
+import { LogStartError } from '../log/log-directory.ts'
 import { createLogManager } from '../log/log-manager.ts'
 import type { LogManager } from '../log/types.ts'
 import { LoopDelay } from '../metrics/loop-delay.ts'
@@ -146,11 +147,11 @@ export class KafkaServer {
       this.#state = 'running'
       this.#log.info('started')
     } catch (error) {
-      if (!(error instanceof StartAbandonedError)) {
-        const shown = isOperatingError(error) ? `${error.name}: ${error.message}` : error
-        this.#log.error('Fatal error during KafkaServer startup. Prepare to shutdown', shown)
+      // Told to stop while starting: whatever failed then failed because of that.
+      if (!this.#stopping) {
+        this.#log.error('Fatal error during KafkaServer startup. Prepare to shutdown', shown(error))
+        await this.shutdown()
       }
-      if (!this.#stopping) await this.shutdown()
       throw error
     }
   }
@@ -438,12 +439,9 @@ export class KafkaServer {
   }
 }
 
-/** Errors that are no bug: their text says everything. */
-function isOperatingError(error: unknown): error is Error {
-  return (
-    error instanceof Error &&
-    !(error instanceof AssertionError) &&
-    !(error instanceof TypeError) &&
-    !(error instanceof RangeError)
-  )
+/** How the log shows why a start failed: an operating error by name and text alone, a bug with its stack. */
+function shown(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof AssertionError || error instanceof TypeError || error instanceof RangeError)
+    return error
+  return `${error instanceof LogStartError ? `kafka.common.${error.kind}` : error.name}: ${error.message}`
 }

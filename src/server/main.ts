@@ -137,7 +137,7 @@ async function run(config: BrokerConfig, limits: ReadonlyMap<string, number>, lo
   process.on('SIGINT', stop)
   try {
     await server.startup()
-  } catch (error) {
+  } catch (_error) {
     if (isStopping) return finished
     log.child('', 'kafka.server.KafkaServerStartable').error(`Exiting Kafka.`)
     return 1

@@ -128,7 +128,7 @@ describe('broken connections', () => {
     for (const path of paths) session.watchNode({ path, onChange: () => void read(path) })
     session.watchChildren({ path: '/race', onChildChange: () => void list() })
     await Promise.all([...paths.map(read), list()])
-    const end = performance.now() + 2500
+    const end = performance.now() + 1800
     let writes = 0
     const breaking = (async () => {
       while (performance.now() < end) {
@@ -146,7 +146,7 @@ describe('broken connections', () => {
       await sleep(1)
     }
     await breaking
-    assert.ok(writes > 200 && proxy.accepted > 8, `${writes} writes, ${proxy.accepted} connections`)
+    assert.ok(writes > 200 && proxy.accepted > 5, `${writes} writes, ${proxy.accepted} connections`)
     const truth = await direct.requests(paths.map((path) => ({ op: 'getData', path })))
     const children = (await direct.request({ op: 'getChildren', path: '/race' })).children!
     const settled = () => paths.every((path, i) => seen.get(path) === truth[i]!.data?.toString())

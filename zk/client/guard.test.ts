@@ -1,15 +1,17 @@
 /** One test for each defect of node-zookeeper-client 1.1.3 (README.md lists them), against a server that misbehaves on purpose. */
 import assert from 'node:assert/strict'
-import { afterEach, describe, it } from 'node:test'
+import { createRequire } from 'node:module'
+import { after, describe, it } from 'node:test'
 import { Framer } from './framer.ts'
 import { type GuardEvent, GuardedConnection, type GuardOptions } from './guard.ts'
+import { PACKAGE_VERSION } from './package.ts'
 import { openZkSession } from './session.ts'
 import { type FakeServerScript, framed, startFakeServer, statBytes, ustring } from './testing-fake-server.ts'
 import { sleep, testClock, testLog, until } from './testing-zookeeper.ts'
 import type { ZkResponse, ZkSession, ZkSessionOptions } from './types.ts'
 
 const cleanups: (() => unknown)[] = []
-afterEach(async () => {
+after(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
@@ -56,46 +58,9 @@ const PING = 11
 const dataReply = (text: string) => Buffer.concat([ustring(text), statBytes()])
 
 describe('defects of the package, guarded', () => {
-  it('D1: a server that accepts and never answers is left', async () => {
-    const server = await fake({ onConnect: ({ index }) => (index === 0 ? 'silent' : 'accept') })
-    const session = await open(server.connect)
-    assert.equal(session.state, 'connected')
-    assert.equal(server.connections.length, 2)
-  })
-
-  it('D2: a connection that falls silent is replaced within the session time', async () => {
-    const server = await fake({
-      onPacket: (connection, { xid, type }) => {
-        if (type === EXISTS && connection.index > 0) connection.reply(xid, 0, statBytes(5))
-        return connection.index === 0 || type === EXISTS
-      },
-    })
-    const session = await open(server.connect, { sessionTimeoutMs: 900 })
-    const id = session.sessionId
-    const since = performance.now()
-    const read = session.request({ op: 'exists', path: '/x' })
-    await until(() => server.connections.length === 2, 'left')
-    const took = performance.now() - since
-    assert.ok(took > 550 && took < 850, `${took} ms`)
-    assert.equal((await read).stat?.version, 5)
-    assert.equal(session.sessionId, id)
-    assert.equal(session.generation, 1)
-  })
-
-  it('D2: without a confirmation for a session time the session is not trusted', async () => {
-    let answering = true
-    const server = await fake({ onConnect: () => (answering ? 'accept' : 'silent'), onPacket: () => !answering })
-    const session = await open(server.connect, { sessionTimeoutMs: 600 })
-    await sleep(900)
-    assert.equal(session.trusted, true, 'pings confirm')
-    answering = false
-    await sleep(300)
-    assert.equal(session.trusted, true)
-    await sleep(500)
-    assert.equal(session.trusted, false)
-    answering = true
-    await until(() => session.trusted, 'confirmed again')
-    assert.equal(session.generation, 1)
+  it('the installed package is the one that we know', () => {
+    const { version } = createRequire(import.meta.url)('node-zookeeper-client/package.json') as { version: string }
+    assert.equal(version, PACKAGE_VERSION)
   })
 
   it('D3: half a frame does not poison the next connection', async () => {
@@ -199,6 +164,34 @@ describe('defects of the package, guarded', () => {
     assert.deepEqual([...new Set((await answers).map(({ code }) => code))], ['sessionExpired'])
   })
 
+  it('D5: so is what the package has not yet written', async () => {
+    const server = await fake({
+      onConnect: ({ index, socket }) => {
+        // The second connection reads nothing more: the requests stay behind eight megabytes of watches.
+        if (index === 1) setImmediate(() => socket.pause())
+        return index === 2 ? 'expired' : 'accept'
+      },
+      onPacket: (connection, { xid, type }) => {
+        if (type === EXISTS) connection.reply(xid, -101)
+        return type === EXISTS || type === DATA
+      },
+    })
+    const session = await open(server.connect, { sessionTimeoutMs: 4000 })
+    const paths = Array.from({ length: 1000 }, (_, i) => `/${'long'.repeat(2000)}/${i}`)
+    for (const path of paths) session.watchNode({ path, onChange: () => {} })
+    await session.requests(paths.map((path) => ({ op: 'exists', path })))
+    const answers = session.requests([1, 2, 3].map((i) => ({ op: 'getData', path: `/x${i}` })))
+    await until(() => server.connections[0]!.packets.at(-1)?.type === DATA, 'asked')
+    server.connections[0]!.socket.destroy()
+    await until(() => server.connections.length === 2 && session.state === 'connected', 'reconnected')
+    await sleep(50)
+    server.connections[1]!.socket.destroy()
+    assert.deepEqual(
+      (await answers).map(({ code }) => code),
+      ['sessionExpired', 'sessionExpired', 'sessionExpired'],
+    )
+  })
+
   it('D6: asking again from the answer to a loss does not loop', async () => {
     const server = await fake({ onPacket: (_, { type }) => type === DATA })
     const { connection, events } = guard(server.connect)
@@ -254,20 +247,6 @@ describe('defects of the package, guarded', () => {
     assert.ok(paths.every((path) => text.includes(path)))
   })
 
-  it('D8: who only listens still pings', async () => {
-    const server = await fake()
-    const session = await open(server.connect, { sessionTimeoutMs: 600 })
-    const [connection] = server.connections
-    const chatter = setInterval(() => connection!.event(1, '/nobody'), 30)
-    cleanups.push(() => clearInterval(chatter))
-    await sleep(1500)
-    clearInterval(chatter)
-    const pings = connection!.packets.filter(({ type }) => type === PING).length
-    assert.ok(pings >= 5 && pings <= 9, `${pings} pings`)
-    assert.equal(session.trusted, true)
-    assert.equal(server.connections.length, 1)
-  })
-
   it('D11: requests are numbered from 1, and begin again before 2^31', async () => {
     const server = await fake({
       onPacket: (connection, { xid, type }) => {
@@ -288,28 +267,6 @@ describe('defects of the package, guarded', () => {
     const xids = (index: number) => server.connections[index]!.packets.filter(({ type }) => type === DATA).map(({ xid }) => xid)
     assert.deepEqual(xids(0), [1, 2, 3, 4, 5, 6, 7, 8])
     assert.deepEqual(xids(1), [0x7fff_effe, 0x7fff_efff, 0x7fff_f000, 1, 2, 3, 4, 5])
-  })
-
-  it('D12: closing is possible at any time', async () => {
-    const server = await fake({ onConnect: () => 'silent' })
-    const never = openZkSession(
-      { connect: server.connect, sessionTimeoutMs: 1000, connectionTimeoutMs: 1000 },
-      testClock,
-      testLog(),
-    )
-    await never.close()
-    assert.equal(never.state, 'closed')
-    const connecting = openZkSession(
-      { connect: server.connect, sessionTimeoutMs: 1000, connectionTimeoutMs: 1000 },
-      testClock,
-      testLog(),
-    )
-    const started = assert.rejects(connecting.start(), /closed/)
-    await sleep(50)
-    await connecting.close()
-    await started
-    await sleep(100)
-    assert.ok(server.connections.every(({ socket }) => socket.destroyed || socket.readableEnded || socket.readyState !== 'open'))
   })
 
   it('D14: null data, and data that a server would drop the connection for', async () => {
@@ -335,36 +292,6 @@ describe('defects of the package, guarded', () => {
       [14, 0xfffff - 8],
     )
     assert.equal(server.connections.length, 1)
-  })
-
-  it('D15: a server that lost its data is noticed, and gets a new session', async () => {
-    let wiped = false
-    const server = await fake({ onConnect: (_, request) => (wiped && request.readBigInt64BE(4) > 0n ? 'close' : 'accept') })
-    const log = testLog()
-    const session = await open(server.connect, { sessionTimeoutMs: 400, refusedForEverMs: 300 }, log)
-    await session.request({ op: 'delete', path: '/x', version: -1 })
-    const id = session.sessionId
-    wiped = true
-    server.connections[0]!.socket.destroy()
-    await until(() => session.generation === 2 && session.state === 'connected', 'given up')
-    assert.notEqual(session.sessionId, id)
-    assert.ok(log.lines.some((line) => /ERROR .*has lost data/.test(line)))
-  })
-
-  it('D15: a server that lets nobody in (no quorum) costs no session', async () => {
-    let open_ = true
-    const server = await fake({ onConnect: () => (open_ ? 'accept' : 'close') })
-    const session = await open(server.connect, { sessionTimeoutMs: 400, refusedForEverMs: 300 })
-    await session.request({ op: 'delete', path: '/x', version: -1 })
-    const id = session.sessionId
-    open_ = false
-    server.connections[0]!.socket.destroy()
-    await sleep(2500)
-    assert.equal(session.state, 'disconnected')
-    open_ = true
-    await until(() => session.state === 'connected', 'back')
-    assert.equal(session.sessionId, id)
-    assert.equal(session.generation, 1)
   })
 
   it('D16: a handler that throws does not stop the frames behind', async () => {
@@ -436,5 +363,116 @@ describe('defects of the package, guarded', () => {
     await sleep(150)
     assert.equal(server.connections.length, 1)
     assert.equal(session.trusted, true)
+  })
+})
+
+/** These mostly wait, so they wait together. */
+describe('defects that take time, guarded', { concurrency: true }, () => {
+  it('D1: a server that accepts and never answers is left', async () => {
+    const server = await fake({ onConnect: ({ index }) => (index === 0 ? 'silent' : 'accept') })
+    const session = await open(server.connect)
+    assert.equal(session.state, 'connected')
+    assert.equal(server.connections.length, 2)
+  })
+
+  it('D2: a connection that falls silent is replaced within the session time', async () => {
+    const server = await fake({
+      onPacket: (connection, { xid, type }) => {
+        if (type === EXISTS && connection.index > 0) connection.reply(xid, 0, statBytes(5))
+        return connection.index === 0 || type === EXISTS
+      },
+    })
+    const session = await open(server.connect, { sessionTimeoutMs: 900 })
+    const id = session.sessionId
+    const since = performance.now()
+    const read = session.request({ op: 'exists', path: '/x' })
+    await until(() => server.connections.length === 2, 'left')
+    const took = performance.now() - since
+    assert.ok(took > 550 && took < 850, `${took} ms`)
+    assert.equal((await read).stat?.version, 5)
+    assert.equal(session.sessionId, id)
+    assert.equal(session.generation, 1)
+  })
+
+  it('D2: without a confirmation for a session time the session is not trusted', async () => {
+    let answering = true
+    const server = await fake({ onConnect: () => (answering ? 'accept' : 'silent'), onPacket: () => !answering })
+    const session = await open(server.connect, { sessionTimeoutMs: 600 })
+    await sleep(900)
+    assert.equal(session.trusted, true, 'pings confirm')
+    answering = false
+    await sleep(300)
+    assert.equal(session.trusted, true)
+    await sleep(500)
+    assert.equal(session.trusted, false)
+    answering = true
+    await until(() => session.trusted, 'confirmed again')
+    assert.equal(session.generation, 1)
+  })
+
+  it('D8: who only listens still pings', async () => {
+    const server = await fake()
+    const session = await open(server.connect, { sessionTimeoutMs: 600 })
+    const [connection] = server.connections
+    const chatter = setInterval(() => connection!.event(1, '/nobody'), 30)
+    cleanups.push(() => clearInterval(chatter))
+    await sleep(1500)
+    clearInterval(chatter)
+    const pings = connection!.packets.filter(({ type }) => type === PING).length
+    assert.ok(pings >= 5 && pings <= 9, `${pings} pings`)
+    assert.equal(session.trusted, true)
+    assert.equal(server.connections.length, 1)
+  })
+
+  it('D12: closing is possible at any time', async () => {
+    const server = await fake({ onConnect: () => 'silent' })
+    const never = openZkSession(
+      { connect: server.connect, sessionTimeoutMs: 1000, connectionTimeoutMs: 1000 },
+      testClock,
+      testLog(),
+    )
+    await never.close()
+    assert.equal(never.state, 'closed')
+    const connecting = openZkSession(
+      { connect: server.connect, sessionTimeoutMs: 1000, connectionTimeoutMs: 1000 },
+      testClock,
+      testLog(),
+    )
+    const started = assert.rejects(connecting.start(), /closed/)
+    await sleep(50)
+    await connecting.close()
+    await started
+    await sleep(100)
+    assert.ok(server.connections.every(({ socket }) => socket.destroyed || socket.readableEnded || socket.readyState !== 'open'))
+  })
+
+  it('D15: a server that lost its data is noticed, and gets a new session', async () => {
+    let wiped = false
+    const server = await fake({ onConnect: (_, request) => (wiped && request.readBigInt64BE(4) > 0n ? 'close' : 'accept') })
+    const log = testLog()
+    const session = await open(server.connect, { sessionTimeoutMs: 400, refusedForEverMs: 300 }, log)
+    await session.request({ op: 'delete', path: '/x', version: -1 })
+    const id = session.sessionId
+    wiped = true
+    server.connections[0]!.socket.destroy()
+    await until(() => session.generation === 2 && session.state === 'connected', 'given up')
+    assert.notEqual(session.sessionId, id)
+    assert.ok(log.lines.some((line) => /ERROR .*has lost data/.test(line)))
+  })
+
+  it('D15: a server that lets nobody in (no quorum) costs no session', async () => {
+    let open_ = true
+    const server = await fake({ onConnect: () => (open_ ? 'accept' : 'close') })
+    const session = await open(server.connect, { sessionTimeoutMs: 400, refusedForEverMs: 300 })
+    await session.request({ op: 'delete', path: '/x', version: -1 })
+    const id = session.sessionId
+    open_ = false
+    server.connections[0]!.socket.destroy()
+    await sleep(2500)
+    assert.equal(session.state, 'disconnected')
+    open_ = true
+    await until(() => session.state === 'connected', 'back')
+    assert.equal(session.sessionId, id)
+    assert.equal(session.generation, 1)
   })
 })

@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
+import clientModule from 'node-zookeeper-client'
+import exceptions from 'node-zookeeper-client/lib/Exception.js'
+import juteModule from 'node-zookeeper-client/lib/jute/index.js'
 
 /**
  * The only door to node-zookeeper-client. The package comes without types and its public surface hides what we need, so this
- * file describes the internals that `guard.ts` relies on and checks at load time that they are what they were in 1.1.3.
+ * file describes the internals that `guard.ts` relies on and checks with each client that they are what they were in 1.1.3.
  */
 
 export const PACKAGE_VERSION = '1.1.3'
@@ -86,11 +87,13 @@ export interface PackageClient {
   connect(): void
 }
 
-interface ClientModule {
-  createClient(
-    connectionString: string,
-    options: { sessionTimeout: number; spinDelay: number; retries: number; sessionId?: Buffer; sessionPassword?: Buffer },
-  ): PackageClient
+export interface PackageClientOptions {
+  readonly sessionTimeout: number
+  readonly spinDelay: number
+  readonly retries: number
+  /** Not in the package's documentation: continues this session. */
+  readonly sessionId?: Buffer
+  readonly sessionPassword?: Buffer
 }
 
 interface TransactionOp {
@@ -112,15 +115,7 @@ export interface Jute {
   readonly TransactionRequest: new (ops: readonly TransactionOp[]) => JuteRecord
 }
 
-interface ExceptionModule {
-  create(code: number): { code: number }
-}
-
-const load = createRequire(import.meta.url)
-
-export const jute = load('node-zookeeper-client/lib/jute/index.js') as Jute
-const clientModule = load('node-zookeeper-client') as ClientModule
-const exceptions = load('node-zookeeper-client/lib/Exception.js') as ExceptionModule
+export const jute: Jute = juteModule
 
 /**
  * D4: the package throws inside its socket handler for a code that it has not heard of (quota exceeded, session moved, ...). It looks
@@ -128,23 +123,14 @@ const exceptions = load('node-zookeeper-client/lib/Exception.js') as ExceptionMo
  */
 exceptions.create = (code: number) => ({ code })
 
-export function createPackageClient(...args: Parameters<ClientModule['createClient']>): PackageClient {
-  const client = clientModule.createClient(...args)
+/** Throws an Error naming what is missing when the package is not the one we know. */
+export function createPackageClient(connectionString: string, options: PackageClientOptions): PackageClient {
+  const client = clientModule.createClient(connectionString, options)
   verifyInternals(client.connectionManager)
   return client
 }
 
-let versionChecked = false
-
 function verifyInternals(cm: ConnectionManager): void {
-  if (!versionChecked) {
-    const { version } = JSON.parse(readFileSync(load.resolve('node-zookeeper-client/package.json'), 'utf8')) as {
-      version: string
-    }
-    if (version !== PACKAGE_VERSION)
-      throw new Error(`node-zookeeper-client ${version} is installed; zk/client knows the internals of ${PACKAGE_VERSION} only`)
-    versionChecked = true
-  }
   const missing = [
     Array.isArray(cm.packetQueue?.queue) ? '' : 'packetQueue.queue',
     Array.isArray(cm.pendingQueue) ? '' : 'pendingQueue',

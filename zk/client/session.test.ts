@@ -261,13 +261,22 @@ describe('session, on a ZooKeeper', () => {
     await proxy.close()
   })
 
-  it('takes its own former ephemeral away and leaves others alone', async () => {
+  it('takes its own former ephemeral away and leaves others alone (KAFKA-7165)', async () => {
     const proxy = await startProxy(zk.port)
-    const session = await open({ connect: proxy.connect, sessionTimeoutMs: 4000 })
+    const session = await open({ connect: proxy.connect, sessionTimeoutMs: 20_000 })
     const other = await open()
-    await session.createEphemeral('/brother', bytes('1'))
+    assert.equal((await session.createEphemeral('/brother', bytes('1'))).code, 'ok')
     assert.equal((await session.createEphemeral('/brother', bytes('1'))).code, 'ok', 'the owner is we')
     assert.equal((await other.createEphemeral('/brother', bytes('2'))).code, 'nodeExists')
+    const former = session.sessionId
+    proxy.lieExpired()
+    proxy.cut()
+    await until(() => session.generation === 2 && session.state === 'connected', 'renewed')
+    const left = await session.request({ op: 'getData', path: '/brother' })
+    assert.equal(left.stat?.ephemeralOwner, former, 'the node of the former session is still there')
+    assert.equal((await session.createEphemeral('/brother', bytes('3'))).code, 'ok')
+    const made = await other.request({ op: 'getData', path: '/brother' })
+    assert.deepEqual([made.stat?.ephemeralOwner, made.data?.toString()], [session.sessionId, '3'])
     await session.close()
     assert.equal((await other.createEphemeral('/brother', bytes('2'))).code, 'ok')
     await proxy.close()

@@ -15,6 +15,8 @@ export interface TestProxy {
   /** Nothing passes either way; the bytes are delivered on `resume`. */
   freeze(): void
   resume(): void
+  /** Tells the next connection that its session has expired, without asking the server: the session's nodes are still there. */
+  lieExpired(): void
   /** Accepts and closes at once. */
   refuse(refusing: boolean): void
   close(): Promise<void>
@@ -27,8 +29,10 @@ interface Link {
 
 export async function startProxy(targetPort: number): Promise<TestProxy> {
   const links = new Set<Link>()
+  const clients = new Set<net.Socket>()
   let accepted = 0
   let refusing = false
+  let lying = false
   let frozen = false
   let holding = false
   let holdAt: string | undefined
@@ -45,7 +49,18 @@ export async function startProxy(targetPort: number): Promise<TestProxy> {
   const acceptor = net.createServer((client) => {
     accepted++
     client.on('error', () => {})
-    if (refusing) return void client.end()
+    clients.add(client)
+    client.on('close', () => clients.delete(client))
+    if (refusing) {
+      client.resume()
+      client.end()
+      return
+    }
+    if (lying) {
+      lying = false
+      client.once('data', () => client.end(expiredAnswer()))
+      return
+    }
     const server = net.connect(targetPort, '127.0.0.1')
     const link = { client, server }
     links.add(link)
@@ -99,12 +114,24 @@ export async function startProxy(targetPort: number): Promise<TestProxy> {
         server.resume()
       }
     },
+    lieExpired: () => {
+      lying = true
+    },
     refuse: (value) => {
       refusing = value
     },
     close: () => {
       cut()
+      for (const client of clients) client.destroy()
       return new Promise((resolve) => acceptor.close(() => resolve()))
     },
   }
+}
+
+/** A connect response with no session: protocol 0, timeout 0, session 0, 16 bytes of empty password. */
+function expiredAnswer(): Buffer {
+  const answer = Buffer.alloc(40)
+  answer.writeInt32BE(36, 0)
+  answer.writeInt32BE(16, 20)
+  return answer
 }

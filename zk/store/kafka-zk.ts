@@ -1,5 +1,4 @@
-import { openZkSession } from '../client/session.ts'
-import type { ZkClock, ZkLog, ZkSession, ZkSessionOptions } from '../client/types.ts'
+import { openZkSession, type ZkClock, type ZkLog, type ZkSession, type ZkSessionOptions } from '../client/index.ts'
 import type { BrokerJsonVersion } from '../znodes/broker-id.ts'
 import { adminVerbs } from './admin.ts'
 import { configVerbs } from './configs.ts'

@@ -149,6 +149,8 @@ function directoryTests(name: string, makeBed: () => DiskBed): void {
     assert.throws(() => disk.list(`${directory}/file`), code('ENOTDIR'))
     assert.throws(() => disk.rename(`${directory}/none`, `${directory}/y`), code('ENOENT'))
     assert.throws(() => disk.syncDirectory(`${directory}/none`), code('ENOENT'))
+    await disk.syncDirectoryAsync(directory)
+    await assert.rejects(disk.syncDirectoryAsync(`${directory}/none`), code('ENOENT'))
   })
 
   test(`${name}: remove takes files, and absent ones when asked`, () => {

@@ -211,6 +211,15 @@ export class MemoryDisk implements Disk {
     this.#directory(path).sync()
   }
 
+  async syncDirectoryAsync(path: string): Promise<void> {
+    this.begin('syncDirectory', path)
+    const incarnation = this.#incarnation
+    const directory = this.#directory(path)
+    await this.after('sync')
+    if (!this.isCurrent(incarnation)) throw diskError('EBADF', path)
+    directory.sync()
+  }
+
   fileSize(path: string): number {
     this.begin('stat', path)
     const node = this.#find(path)

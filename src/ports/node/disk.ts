@@ -207,6 +207,19 @@ function isUsable(directory: string): boolean {
   }
 }
 
+async function syncDirectoryAsync(path: string): Promise<void> {
+  try {
+    const directory = await fs.promises.open(path, 'r')
+    try {
+      await directory.sync()
+    } finally {
+      await directory.close()
+    }
+  } catch (error) {
+    throw diskError(error, path)
+  }
+}
+
 /** The real file system. */
 export const nodeDisk: Disk = {
   open: (path, mode) =>
@@ -235,6 +248,7 @@ export const nodeDisk: Disk = {
   readFile: (path) => attempt(path, () => fs.readFileSync(path)),
   writeFileAtomic,
   syncDirectory,
+  syncDirectoryAsync,
   fileSize: (path) => attempt(path, () => fs.statSync(path).size),
   modifiedTime: (path) => attempt(path, () => Math.floor(fs.statSync(path).mtimeMs)),
   setModifiedTime: (path, epochMillis) => attempt(path, () => setTimes(path, epochMillis)),

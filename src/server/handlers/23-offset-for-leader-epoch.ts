@@ -3,7 +3,7 @@ import type { HandlerEntry } from '../request-types.ts'
 
 /** OffsetForLeaderEpoch: where a leader epoch ends in this leader's log (KIP-101). */
 export const offsetForLeaderEpoch: HandlerEntry<'OffsetForLeaderEpoch'> = {
-  handle: (broker, _ctx, request) => broker.replicaManager.offsetsForLeaderEpoch(request),
+  handle: (broker, ctx, request) => broker.replicaManager.offsetsForLeaderEpoch(request, ctx.clientId),
   fail: (request, errorCode) => ({
     topics: [...partitionIdsByTopic(request.topics)].map(([topic, ids]) => ({
       topic,

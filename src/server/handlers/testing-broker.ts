@@ -15,7 +15,7 @@ import type {
 import { parseBrokerConfig } from '../config/broker-config.ts'
 import { FetchSessionCache } from '../fetch-session.ts'
 import { MetadataCache } from '../metadata-cache.ts'
-import { EncodedResponse, LATER } from '../request-types.ts'
+import { type EncodedResponse, LATER } from '../request-types.ts'
 import type { BrokerServices, HandlerEntry, RequestContext, ResponseInput } from '../request-types.ts'
 import { TopicPurgatory } from '../topic-purgatory.ts'
 

@@ -1,0 +1,151 @@
+import { addPartitions } from '../../controller/topic-admin.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
+import type { RequestOf } from '../../protocol/apis/index.ts'
+import type { TopicAssignment } from '../../../zk/znodes/types.ts'
+import { toApiError } from '../admin-errors.ts'
+import type { ApiError } from '../admin-errors.ts'
+import { LATER } from '../request-types.ts'
+import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
+
+type Request = RequestOf<'CreatePartitions'>
+type Wanted = Request['topicPartitions'][number]
+type Response = ResponseInput<'CreatePartitions'>
+
+const SUCCESS: ApiError = { code: ErrorCode.NONE, message: null }
+const TIMED_OUT: ApiError = { code: ErrorCode.REQUEST_TIMED_OUT, message: null }
+
+/** ZooKeeper's refusal of the path that an empty topic name makes; in 1.1 it fails the whole request. */
+const EMPTY_NAME: ApiError = { code: ErrorCode.UNKNOWN_SERVER_ERROR, message: 'Path must not end with / character' }
+
+interface Outcome {
+  readonly topic: string
+  readonly error: ApiError
+  /** Every partition that must have a leader, old ones too. */
+  readonly partitions: readonly number[]
+}
+
+function answer(outcomes: readonly Outcome[]): Response {
+  return {
+    throttleTimeMs: 0,
+    topicErrors: outcomes.map(({ topic, error }) => ({ topic, errorCode: error.code, errorMessage: error.message })),
+  }
+}
+
+function refused(topic: string, code: number, message: string | null): Outcome {
+  return { topic, error: { code, message }, partitions: [] }
+}
+
+/** 1.1's checks of count and assignment, before those that all ways of adding partitions share. */
+function countProblem({ newPartitions }: Wanted, existing: number, brokers: ReadonlySet<number>): ApiError | undefined {
+  const { count, assignment } = newPartitions
+  const invalid = (message: string): ApiError => ({ code: ErrorCode.INVALID_PARTITIONS, message })
+  if (count < existing) return invalid(`Topic currently has ${existing} partitions, which is higher than the requested ${count}.`)
+  if (count === existing) return invalid(`Topic already has ${existing} partitions.`)
+  if (assignment === null) return undefined
+  const unknown = new Set(assignment.flat().filter((id) => !brokers.has(id)))
+  if (unknown.size > 0) {
+    const message = `Unknown broker(s) in replica assignment: ${[...unknown].join(', ')}.`
+    return { code: ErrorCode.INVALID_REPLICA_ASSIGNMENT, message }
+  }
+  if (assignment.length === count - existing) return undefined
+  return {
+    code: ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+    message: `Increasing the number of partitions by ${count - existing} but ${assignment.length} assignments provided.`,
+  }
+}
+
+async function addTo(
+  broker: BrokerServices,
+  wanted: Wanted,
+  validateOnly: boolean,
+  brokers: ReadonlySet<number>,
+): Promise<Outcome> {
+  const { topic, newPartitions } = wanted
+  const { count, assignment } = newPartitions
+  const existing = (await broker.zk.getAssignments([topic])).get(topic)
+  if (!existing || existing.size === 0) {
+    return refused(topic, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, `The topic '${topic}' does not exist.`)
+  }
+  const problem = countProblem(wanted, existing.size, brokers)
+  if (problem) return { topic, error: problem, partitions: [] }
+  const added: TopicAssignment | undefined =
+    assignment === null ? undefined : new Map(assignment.map((replicas, index) => [existing.size + index, replicas]))
+  try {
+    const whole = await addPartitions(broker.zk, {
+      topic,
+      partitions: count,
+      rackAware: 'enforced',
+      rng: broker.rng,
+      validateOnly,
+      ...(added && { assignment: added }),
+    })
+    return { topic, error: SUCCESS, partitions: [...whole.keys()] }
+  } catch (thrown) {
+    const error = toApiError(thrown)
+    if (!error.isExpected) broker.log.error(`Error processing create partitions request for ${topic}`, thrown)
+    return { topic, error, partitions: [] }
+  }
+}
+
+/** Topics that are asked for once and not about to be deleted are tried; the others are refused. */
+async function addAll(broker: BrokerServices, { topicPartitions, validateOnly }: Request): Promise<Outcome[] | ApiError> {
+  const counts = new Map<string, number>()
+  for (const { topic } of topicPartitions) counts.set(topic, (counts.get(topic) ?? 0) + 1)
+  const deletions = new Set(await broker.zk.getTopicDeletions())
+  const isReassigning = ((await broker.zk.getReassignments())?.size ?? 0) > 0
+  const brokers = new Set((await broker.zk.getAllBrokers()).map(({ brokerId }) => brokerId))
+  const outcomes: Outcome[] = []
+  for (const wanted of topicPartitions) {
+    const { topic } = wanted
+    if (counts.get(topic) === 0) continue
+    if (counts.get(topic)! > 1) {
+      counts.set(topic, 0)
+      outcomes.push(refused(topic, ErrorCode.INVALID_REQUEST, 'Duplicate topic in request.'))
+    } else if (deletions.has(topic)) {
+      outcomes.push(refused(topic, ErrorCode.INVALID_TOPIC_EXCEPTION, 'The topic is queued for deletion.'))
+    } else if (isReassigning) {
+      outcomes.push(refused(topic, ErrorCode.REASSIGNMENT_IN_PROGRESS, 'A partition reassignment is in progress.'))
+    } else if (topic === '') {
+      return EMPTY_NAME
+    } else {
+      outcomes.push(await addTo(broker, wanted, validateOnly, brokers))
+    }
+  }
+  return outcomes
+}
+
+async function handle(
+  broker: BrokerServices,
+  ctx: RequestContext<'CreatePartitions'>,
+  request: Request,
+): Promise<HandlerResult<'CreatePartitions'>> {
+  const { timeout, validateOnly } = request
+  if (!broker.controller.isActive) return failWith(request, { code: ErrorCode.NOT_CONTROLLER, message: null })
+  const outcomes = await addAll(broker, request)
+  if (!Array.isArray(outcomes)) return failWith(request, outcomes as ApiError)
+  const isAdded = ({ error }: Outcome): boolean => error.code === ErrorCode.NONE
+  if (validateOnly || !outcomes.some(isAdded)) return answer(outcomes)
+  const cache = broker.metadataCache
+  const isLed = ({ topic, partitions }: Outcome): boolean =>
+    partitions.every((partition) => (cache.partition(topic, partition)?.leader ?? -1) >= 0)
+  const settle = (isReady: (outcome: Outcome) => boolean): Response =>
+    answer(outcomes.map((outcome) => (isAdded(outcome) && !isReady(outcome) ? { ...outcome, error: TIMED_OUT } : outcome)))
+  if (timeout <= 0) return settle(() => false)
+  broker.topicPurgatory.wait(
+    timeout,
+    () => outcomes.every((outcome) => !isAdded(outcome) || isLed(outcome)),
+    () => ctx.respond(settle(isLed)),
+  )
+  return LATER
+}
+
+function failWith(request: Request, error: ApiError): Response {
+  const topics = new Set(request.topicPartitions.map(({ topic }) => topic))
+  return answer([...topics].map((topic) => ({ topic, error, partitions: [] })))
+}
+
+/** CreatePartitions: the controller adds partitions to topics and waits until all have leaders (KIP-195). */
+export const createPartitions: HandlerEntry<'CreatePartitions'> = {
+  handle,
+  fail: (request, code) => failWith(request, { code, message: null }),
+}
