@@ -29,6 +29,7 @@ export type ControllerEvent =
   | { readonly kind: 'LogDirEventNotification' }
   | { readonly kind: 'PreferredReplicaLeaderElection' }
   | { readonly kind: 'AutoPreferredReplicaLeaderElection' }
+  | { readonly kind: 'UncleanLeaderElectionEnable' }
   | { readonly kind: 'ControlledShutdown'; readonly brokerId: BrokerId; readonly done: ShutdownDone }
   | { readonly kind: 'LeaderAndIsrResponseReceived'; readonly brokerId: BrokerId; readonly response: ResponseOf<'LeaderAndIsr'> }
 
@@ -53,6 +54,7 @@ export const CONTROLLER_STATES: Readonly<Record<EventKind, string>> = {
   LogDirEventNotification: 'LogDirChange',
   PreferredReplicaLeaderElection: 'ManualLeaderBalance',
   AutoPreferredReplicaLeaderElection: 'AutoLeaderBalance',
+  UncleanLeaderElectionEnable: 'UncleanLeaderElectionEnable',
   ControlledShutdown: 'ControlledShutdown',
   LeaderAndIsrResponseReceived: 'LeaderAndIsrResponseReceived',
 }
@@ -77,6 +79,7 @@ const COALESCED: ReadonlySet<EventKind> = new Set<EventKind>([
   'IsrChangeNotification',
   'LogDirEventNotification',
   'PreferredReplicaLeaderElection',
+  'UncleanLeaderElectionEnable',
 ])
 
 /**

@@ -29,6 +29,7 @@ export interface ControllerConfig {
   readonly autoLeaderRebalanceEnable: boolean
   readonly leaderImbalancePerBrokerPercentage: number
   readonly leaderImbalanceCheckIntervalSeconds: number
+  /** Asked anew for every election: it may change while the broker runs. */
   readonly uncleanLeaderElectionEnable: boolean
   readonly deleteTopicEnable: boolean
   /** Versions of the control requests to send, by inter.broker.protocol.version (1.1: LeaderAndIsr 1, UpdateMetadata 4, StopReplica 0). */
@@ -79,6 +80,8 @@ export interface Controller {
   ): void
   /** Re-registration after a session expiry is the broker's own registration function. */
   stop(): Promise<void>
+  /** `unclean.leader.election.enable` became true: an active controller elects where it could not before. */
+  uncleanElectionEnabled(): void
   /** For the live view and metrics. */
   onEvent(listener: (event: ControllerNote) => void): void
   /** Name of the controller state as 1.1's metrics have it: Idle, BrokerChange, TopicChange, ... */

@@ -61,6 +61,14 @@ export function logFolderName(topic: string, partition: PartitionId): string {
 
 /** A folder to be removed later. The name is cut so that it stays within the 255 bytes of a file name. */
 export function deleteFolderName(topic: string, partition: PartitionId, uuid: string): string {
-  const suffix = `-${partition}.${uuid}${DELETE_FOLDER_SUFFIX}`
+  return cutFolderName(topic, `-${partition}.${uuid}${DELETE_FOLDER_SUFFIX}`)
+}
+
+/** A folder that is to replace the partition's own one day. */
+export function futureFolderName(topic: string, partition: PartitionId, uuid: string): string {
+  return cutFolderName(topic, `-${partition}.${uuid}${FUTURE_FOLDER_SUFFIX}`)
+}
+
+function cutFolderName(topic: string, suffix: string): string {
   return topic.slice(0, 255 - suffix.length) + suffix
 }

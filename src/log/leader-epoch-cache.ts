@@ -66,13 +66,16 @@ export class LeaderEpochCache {
     this.#pendingOffset = offset
   }
 
-  /** First offset after `epoch`; `logEndOffset` for the latest one, -1 when it cannot be told (1.1.1: also for one before the first). */
-  endOffsetFor(epoch: number, logEndOffset: number): number {
+  /**
+   * First offset after `epoch`; `logEndOffset` for the latest one, -1 when it cannot be told (1.1.1: also for one before the first).
+   * `withPending` false: by what was appended alone, as 1.1.1 answers.
+   */
+  endOffsetFor(epoch: number, logEndOffset: number, withPending = true): number {
     if (epoch === UNDEFINED_EPOCH) return UNDEFINED_EPOCH_OFFSET
-    if (epoch === this.latestEpoch) return logEndOffset
+    if (epoch === (withPending ? this.latestEpoch : (this.#epochs.at(-1) ?? UNDEFINED_EPOCH))) return logEndOffset
     if (this.#epochs.length === 0 || epoch < this.#epochs[0]!) return UNDEFINED_EPOCH_OFFSET
     for (let i = 0; i < this.#epochs.length; i++) if (this.#epochs[i]! > epoch) return this.#offsets[i]!
-    return this.#pendingEpoch > epoch ? this.#pendingOffset : UNDEFINED_EPOCH_OFFSET
+    return withPending && this.#pendingEpoch > epoch ? this.#pendingOffset : UNDEFINED_EPOCH_OFFSET
   }
 
   /** The log now ends at `offset`: entries at or above it go. */

@@ -5,6 +5,7 @@ import type { OffsetEntry } from './checkpoints.ts'
 import { REPLICATION_OFFSET_CHECKPOINT, readOffsetCheckpoint } from './checkpoints.ts'
 import type { LogEnvironment } from './environment.ts'
 import { deleteFolderName, logFolderName } from './file-names.ts'
+import { FutureLogs } from './future-logs.ts'
 import type { LogOwner } from './log.ts'
 import { PartitionLog } from './log.ts'
 import type { LogDirectory } from './log-directory.ts'
@@ -27,7 +28,7 @@ const PRODUCER_EXPIRATION_CHECK_MS = 600_000
  * The logs of a broker. Creating it validates and locks the log directories; `start` loads the logs. Throws `LogStartError` where 1.1 does
  * not start: no usable directory, one locked by another process, a folder that is no partition, one partition in two directories.
  */
-export function createLogManager(environment: LogEnvironmentOptions, options: LogManagerOptions): LogManager & BrokerLogManager {
+export function createLogManager(environment: LogEnvironmentOptions, options: LogManagerOptions): BrokerLogManager {
   return new BrokerLogManager(environment, options)
 }
 
@@ -37,7 +38,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
   readonly #directories: LogDirectory[]
   readonly #logs = new Map<PartitionKey, PartitionLog>()
   /** Copies under way to another directory (KIP-113). */
-  readonly #futureLogs = new Map<PartitionKey, PartitionLog>()
+  readonly #futures: FutureLogs
   readonly #listeners: ((logDir: string) => void)[] = []
   readonly #failing = new Set<string>()
   readonly #tasks: PeriodicTasks
@@ -57,6 +58,14 @@ export class BrokerLogManager implements LogManager, LogOwner {
       onDiskFailure: (logDir, error) => this.#onDiskFailure(logDir, error),
     }
     this.#tasks = new PeriodicTasks(environment.clock)
+    this.#futures = new FutureLogs({
+      environment: this.#environment,
+      current: this.#logs,
+      open: (place, config, isClean) => runToEnd(this.#load(place, config, 0, undefined, isClean)),
+      discard: (log) => this.#discard(log),
+      fail: (logDir, error) => this.#onDiskFailure(logDir, error),
+      checkpointSoon: (logDir) => this.#checkpointSoon(logDir),
+    })
     this.#directories = openDirectories(environment.disk, this.#environment.logger, options)
   }
 
@@ -84,7 +93,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     }
     logger.info(`Logs loading complete in ${Math.round(clock.now() - started)} ms.`)
     this.#startTimers()
-    this.#background(this.#flushRecovered())
+    this.#flushRecovered().catch(ignoreDiskError)
   }
 
   /** What recovery found is made durable, one log after the other, beside everything else. */
@@ -165,7 +174,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
   }
 
   #adopt(key: PartitionKey, log: PartitionLog, isFuture: boolean): void {
-    const logs = isFuture ? this.#futureLogs : this.#logs
+    const logs = isFuture ? this.#futures.logs : this.#logs
     const previous = logs.get(key)
     if (previous !== undefined) {
       throw new LogStartError(
@@ -193,7 +202,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
 
   /** A disk error of one log must not keep the others from their turn; its directory is marked by then. */
   #forEachLog(work: (log: PartitionLog) => void): void {
-    for (const log of [...this.#logs.values(), ...this.#futureLogs.values()]) {
+    for (const log of [...this.#logs.values(), ...this.#futures.logs.values()]) {
       try {
         work(log)
       } catch (error) {
@@ -228,12 +237,8 @@ export class BrokerLogManager implements LogManager, LogOwner {
   #flushDirtyLogs(): void {
     const now = this.#environment.clock.now()
     this.#forEachLog((log) => {
-      if (now - log.lastFlushed >= log.config.flushMs) this.#background(log.flush())
+      if (now - log.lastFlushed >= log.config.flushMs) log.flush().catch(ignoreDiskError)
     })
-  }
-
-  #background(work: Promise<void>): void {
-    work.catch(ignoreDiskError)
   }
 
   // ---------------------------------------------------------------- logs
@@ -278,8 +283,11 @@ export class BrokerLogManager implements LogManager, LogOwner {
   }
 
   #emptiestDirectory(key: PartitionKey): LogDirectory {
+    const preferred = this.#futures.takePreferred(key)
+    const chosen = this.#directories.find(({ path, isLive }) => path === preferred && isLive && !this.#failing.has(path))
+    if (chosen !== undefined) return chosen
     const counts = new Map<string, number>()
-    for (const log of [...this.#logs.values(), ...this.#futureLogs.values()])
+    for (const log of [...this.#logs.values(), ...this.#futures.logs.values()])
       counts.set(log.logDir, (counts.get(log.logDir) ?? 0) + 1)
     let best: LogDirectory | undefined
     for (const directory of this.#directories) {
@@ -292,16 +300,46 @@ export class BrokerLogManager implements LogManager, LogOwner {
 
   updateTopicConfig(topic: string, config: LogConfig): void {
     for (const log of this.#logs.values()) if (log.topic === topic) log.config = config
-    for (const log of this.#futureLogs.values()) if (log.topic === topic) log.config = config
+    for (const log of this.#futures.logs.values()) if (log.topic === topic) log.config = config
+  }
+
+  futures(): Iterable<PartitionLog> {
+    return this.#futures.logs.values()
+  }
+
+  future(topic: string, partition: number): PartitionLog | undefined {
+    return this.#futures.get(topic, partition)
+  }
+
+  preferDirectory(topic: string, partition: number, logDir: string): void {
+    this.#futures.prefer(topic, partition, logDir)
+  }
+
+  createFuture(topic: string, partition: number, logDir: string, config: LogConfig): PartitionLog {
+    return this.#futures.create(topic, partition, logDir, config)
+  }
+
+  removeFuture(topic: string, partition: number): void {
+    this.#futures.remove(topic, partition)
+  }
+
+  replaceWithFuture(topic: string, partition: number): PartitionLog {
+    return this.#futures.replaceCurrent(topic, partition)
   }
 
   delete(topic: string, partition: number): void {
+    this.removeFuture(topic, partition)
     const key = partitionKey(topic, partition)
     const log = this.#logs.get(key)
     if (log === undefined) return
-    const uuid = this.#environment.rng.bytes(16).toString('hex')
-    const target = `${log.logDir}/${deleteFolderName(topic, partition, uuid)}`
     this.#logs.delete(key)
+    this.#discard(log)
+  }
+
+  /** The folder of a log that is out of use gets a name that says so, and goes later. */
+  #discard(log: PartitionLog): void {
+    const uuid = this.#environment.rng.bytes(16).toString('hex')
+    const target = `${log.logDir}/${deleteFolderName(log.topic, log.partition, uuid)}`
     log.abandon()
     try {
       this.#environment.disk.rename(log.directory, target)
@@ -309,6 +347,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
       if (error instanceof DiskError) this.#onDiskFailure(log.logDir, error)
       throw error
     }
+    const key = partitionKey(log.topic, log.partition)
     this.#environment.logger.info(`Log for partition ${key} is renamed to ${target} and is scheduled for deletion`)
     this.#checkpointSoon(log.logDir)
     this.#removeFolderLater(target)
@@ -431,7 +470,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     logger.info(`Stopping serving logs in dir ${directory.path}`)
     directory.takeOffline()
     const offline: string[] = []
-    for (const logs of [this.#logs, this.#futureLogs]) {
+    for (const logs of [this.#logs, this.#futures.logs]) {
       for (const [key, log] of logs) {
         if (log.logDir !== directory.path) continue
         logs.delete(key)
@@ -451,7 +490,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     const { logger } = this.#environment
     logger.info('Shutting down.')
     this.#tasks.cancel()
-    const all = [...this.#logs.values(), ...this.#futureLogs.values()]
+    const all = [...this.#logs.values(), ...this.#futures.logs.values()]
     // A log that cannot be flushed has taken its directory offline: that one gets no clean-shutdown marker.
     await Promise.all(all.map((log) => log.prepareClose().catch(ignoreDiskError)))
     for (const directory of this.#directories) {
@@ -478,7 +517,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
   #abandonAll(): void {
     this.#isStopped = true
     this.#tasks.cancel()
-    for (const log of [...this.#logs.values(), ...this.#futureLogs.values()]) log.abandon()
+    for (const log of [...this.#logs.values(), ...this.#futures.logs.values()]) log.abandon()
     for (const directory of this.#directories) directory.unlock()
   }
 }

@@ -292,8 +292,8 @@ export class PartitionLog implements Log {
 
   // ---------------------------------------------------------------- epochs
 
-  endOffsetForEpoch(epoch: number): number {
-    return this.epochs.endOffsetFor(epoch, this.#logEndOffset)
+  endOffsetForEpoch(epoch: number, withPending = true): number {
+    return this.epochs.endOffsetFor(epoch, this.#logEndOffset, withPending)
   }
 
   startEpoch(epoch: number): void {
@@ -324,8 +324,11 @@ export class PartitionLog implements Log {
   }
 
   #cutAt(offset: number): void {
-    // The order on the medium matters too: a power loss must not bring later segments back behind a shorter one.
-    if (this.#deleteFromEnd((segment) => segment.baseOffset > offset)) this.#environment.disk.syncDirectory(this.directory)
+    if (this.#deleteFromEnd((segment) => segment.baseOffset > offset)) {
+      // The order on the medium matters: a power loss must not bring later segments back behind a shorter one.
+      this.#environment.disk.syncDirectory(this.directory)
+      this.#tail.restart()
+    }
     const active = this.segments.active
     active.tail = this.#tail
     const cut = active.truncateTo(offset, this.#config, this.#environment.clock.wall())
@@ -392,11 +395,9 @@ export class PartitionLog implements Log {
     const remove = () => {
       if (this.#isClosed) return
       this.logger.info(`Deleting segment ${segment.baseOffset}`)
-      try {
-        segment.removeFiles()
-      } catch (error) {
-        if (!(this.failed(error) instanceof DiskError)) throw error
-      }
+      segment.removeFiles().catch((error: unknown) => {
+        if (!this.#isClosed && !(this.failed(error) instanceof DiskError)) throw error
+      })
     }
     this.#environment.clock.timer(this.#config.fileDeleteDelayMs, remove, true)
   }

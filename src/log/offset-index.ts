@@ -15,7 +15,8 @@ export class OffsetIndex extends IndexFile {
   /** Offset of the last entry, the segment's base when there is none. */
   get lastOffset(): number {
     if (Number.isNaN(this.#lastOffset)) {
-      this.#lastOffset = this.entries === 0 ? this.baseOffset : this.baseOffset + getInt32(this.outerEntries(), OFFSET_INDEX_ENTRY_BYTES)
+      this.#lastOffset =
+        this.entries === 0 ? this.baseOffset : this.baseOffset + getInt32(this.outerEntries(), OFFSET_INDEX_ENTRY_BYTES)
     }
     return this.#lastOffset
   }

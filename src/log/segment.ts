@@ -338,6 +338,8 @@ export class LogSegment implements ByteSource {
     this.timeIndex.abandon()
   }
 
+  #isRemoved = false
+
   /** Keeps the files open across an asynchronous operation. */
   pin(): void {
     this.#pins++
@@ -358,6 +360,9 @@ export class LogSegment implements ByteSource {
       await this.offsetIndex.datasync()
       await this.timeIndex.datasync()
       await this.txnIndex.datasync()
+    } catch (error) {
+      // Retention took the files away meanwhile: nothing is left to be made durable.
+      if (!this.#isRemoved) throw error
     } finally {
       this.unpin()
     }
@@ -369,6 +374,8 @@ export class LogSegment implements ByteSource {
     try {
       await this.offsetIndex.datasync()
       await this.timeIndex.datasync()
+    } catch (error) {
+      if (!this.#isRemoved) throw error
     } finally {
       this.unpin()
     }
@@ -395,10 +402,11 @@ export class LogSegment implements ByteSource {
   }
 
   /** Removes its files for good, under the `.deleted` names they have by now. */
-  removeFiles(): void {
+  async removeFiles(): Promise<void> {
+    this.#isRemoved = true
     this.abandon()
     for (const kind of SEGMENT_SUFFIXES) {
-      this.#disk.remove(`${this.#directory}/${segmentFileName(this.baseOffset, kind)}${DELETED_SUFFIX}`, true)
+      await this.#disk.removeAsync(`${this.#directory}/${segmentFileName(this.baseOffset, kind)}${DELETED_SUFFIX}`)
     }
   }
 

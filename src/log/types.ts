@@ -120,8 +120,11 @@ export interface Log {
   offsetForTimestamp(timestamp: EpochMillis): TimestampOffset | undefined
   /** v0 ListOffsets: descending segment offsets older than `timestamp` (-1 latest, -2 earliest). */
   legacyOffsetsBefore(timestamp: EpochMillis, maxOffsets: number): Offset[]
-  /** KIP-101, 1.1.1's rules: end offset of `epoch`, -1 undefined. */
-  endOffsetForEpoch(epoch: LeaderEpoch): Offset
+  /**
+   * KIP-101, 1.1.1's rules: end offset of `epoch`, -1 undefined. `withPending` false: an epoch in which nothing was appended yet is
+   * not known, as in 1.1.1.
+   */
+  endOffsetForEpoch(epoch: LeaderEpoch, withPending?: boolean): Offset
   /** Records that `epoch` starts at the log end (become leader). */
   startEpoch(epoch: LeaderEpoch): void
   truncateTo(offset: Offset): void
@@ -147,6 +150,16 @@ export interface LogManager {
   getOrCreate(topic: string, partition: PartitionId, config: LogConfig, isNew: boolean): Log
   all(): Iterable<Log>
   updateTopicConfig(topic: string, config: LogConfig): void
+  /** Logs that are to replace others, in another log directory (KIP-113). */
+  futures(): Iterable<Log>
+  future(topic: string, partition: PartitionId): Log | undefined
+  /** Remembers where a log that does not exist yet is to be made. */
+  preferDirectory(topic: string, partition: PartitionId, logDir: string): void
+  /** An empty log in another live directory. Throws DiskError. */
+  createFuture(topic: string, partition: PartitionId, logDir: string, config: LogConfig): Log
+  removeFuture(topic: string, partition: PartitionId): void
+  /** The future log, which holds all that the current one does, takes its place; the returned log is the current one now. Throws DiskError. */
+  replaceWithFuture(topic: string, partition: PartitionId): Log
   /** Renames to `<topic>-<p>.<uuid>-delete`; files go after file.delete.delay.ms. */
   delete(topic: string, partition: PartitionId): void
   /** `replication-offset-checkpoint` of all live directories, merged: high watermarks by partition key. */

@@ -47,6 +47,8 @@ export interface Disk {
   rename(from: string, to: string): void
   /** Removes a file; absent is fine when `missingOk`. */
   remove(path: string, missingOk?: boolean): void
+  /** The same off the loop; absent is fine. Giving back the pages of a large file takes milliseconds. */
+  removeAsync(path: string): Promise<void>
   /** Removes a directory tree off the loop. */
   removeTree(path: string): Promise<void>
   readFile(path: string): Buffer

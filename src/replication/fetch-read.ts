@@ -84,8 +84,8 @@ export class FetchRead {
     const read = log.read(from, Math.min(wanted.maxBytes, budget), bound, minOne, committedOnly)
     if (read.error !== ErrorCode.NONE) return failedFetch(wanted, read.error)
     if (params.replicaId >= 0 && partition.remote(params.replicaId) === undefined) {
-      partition.logger.warn(`Fetch of replica ${params.replicaId}, which is not assigned: no records`)
-      return partition.emptyResult(lastStable)
+      // As a running 1.1.1 does: it gets the records, and does not count.
+      partition.logger.warn(`Fetch of replica ${params.replicaId}, which is not assigned`)
     }
     // v3 and later never send a torso of the first batch: consumers could not get past it.
     const torso = params.minOneMessage && read.firstEntryIncomplete

@@ -5,30 +5,33 @@ import { Partition } from './partition.ts'
 /** The partitions of this broker, found by topic and id without making a key. */
 export class HostedPartitions {
   readonly #env: ReplicationEnvironment
-  readonly #topics = new Map<string, (Partition | undefined)[]>()
+  /** Ids may be any int32: assignments are not checked for gaps or signs. */
+  readonly #topics = new Map<string, Map<PartitionId, Partition>>()
 
   constructor(env: ReplicationEnvironment) {
     this.#env = env
   }
 
   get(topic: string, partition: PartitionId): Partition | undefined {
-    return this.#topics.get(topic)?.[partition]
+    return this.#topics.get(topic)?.get(partition)
   }
 
   getOrCreate(topic: string, partition: PartitionId): Partition {
     let ofTopic = this.#topics.get(topic)
-    if (ofTopic === undefined) this.#topics.set(topic, (ofTopic = []))
-    return (ofTopic[partition] ??= new Partition(topic, partition, this.#env))
+    if (ofTopic === undefined) this.#topics.set(topic, (ofTopic = new Map<PartitionId, Partition>()))
+    let found = ofTopic.get(partition)
+    if (found === undefined) ofTopic.set(partition, (found = new Partition(topic, partition, this.#env)))
+    return found
   }
 
   remove(topic: string, partition: PartitionId): void {
     const ofTopic = this.#topics.get(topic)
     if (ofTopic === undefined) return
-    delete ofTopic[partition]
-    if (!ofTopic.some((one) => one !== undefined)) this.#topics.delete(topic)
+    ofTopic.delete(partition)
+    if (ofTopic.size === 0) this.#topics.delete(topic)
   }
 
   *all(): IterableIterator<Partition> {
-    for (const ofTopic of this.#topics.values()) for (const partition of ofTopic) if (partition !== undefined) yield partition
+    for (const ofTopic of this.#topics.values()) yield* ofTopic.values()
   }
 }

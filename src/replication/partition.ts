@@ -87,6 +87,9 @@ export class Partition implements PartitionView {
     this.isrUpdates = new IsrUpdates(this, env)
   }
 
+  /** Least offset that the log was truncated to since somebody set it to infinity: for copies of the log. */
+  lowestCut: Offset = Number.POSITIVE_INFINITY
+
   get isOffline(): boolean {
     return this.failed || this.halted !== undefined
   }
@@ -250,7 +253,7 @@ export class Partition implements PartitionView {
       }
       this.#noteQuestion(epoch, follower)
     }
-    return { error, endOffset: epoch < 0 ? -1 : this.requireLog().endOffsetForEpoch(epoch) }
+    return { error, endOffset: epoch < 0 ? -1 : this.requireLog().endOffsetForEpoch(epoch, follower !== undefined) }
   }
 
   /** Whoever aligns with our log now fetches from it. A question for an epoch that we have led since is what only a follower of ours asks. */
@@ -401,9 +404,19 @@ export class Partition implements PartitionView {
     if (leaderLogStart > log.logStartOffset) log.maybeIncrementLogStartOffset(Math.min(leaderLogStart, log.highWatermark))
   }
 
+  /** The same records in another log directory (KIP-113). */
+  exchangeLog(log: Log): void {
+    const highWatermark = this.requireLog().highWatermark
+    this.log = log
+    log.highWatermark = Math.max(log.logStartOffset, Math.min(highWatermark, log.logEndOffset))
+    if (this.role === 'leader' && log.latestEpoch < this.leaderEpoch) log.startEpoch(this.leaderEpoch)
+    this.logger.info(`Replica now lies in ${log.logDir}`)
+  }
+
   truncateTo(offset: Offset): void {
     const log = this.requireLog()
     if (offset >= log.logEndOffset) return
+    this.lowestCut = Math.min(this.lowestCut, offset)
     if (offset < log.highWatermark) {
       this.#env.counters.truncationsBelowHighWatermark++
       this.logger.warn(`Truncating to ${offset}, below the high watermark ${log.highWatermark}`)
@@ -415,6 +428,7 @@ export class Partition implements PartitionView {
   truncateFullyAndStartAt(offset: Offset): void {
     const log = this.requireLog()
     this.logger.info(`Truncating fully, starting at ${offset}`)
+    this.lowestCut = Number.NEGATIVE_INFINITY
     log.truncateFullyAndStartAt(offset)
     log.highWatermark = offset
   }

@@ -16,6 +16,7 @@ import { FetcherManager } from './fetcher-manager.ts'
 import { followerOf } from './fetcher-names.ts'
 import { HostedPartitions } from './hosted.ts'
 import { IsrPropagation } from './isr-propagation.ts'
+import { LogDirMoves } from './log-dir-moves.ts'
 import type { Partition } from './partition.ts'
 import type { LeadershipChange } from './role-changes.ts'
 import { RoleChanges } from './role-changes.ts'
@@ -26,6 +27,7 @@ import type {
   FetchParams,
   FetchPartitionResult,
   IsrStore,
+  LogDirMove,
   PartitionAppendResult,
   PartitionView,
   PeerRpc,
@@ -68,6 +70,7 @@ class BrokerReplicas implements ReplicaManager {
   readonly #roles: RoleChanges
   readonly #propagation: IsrPropagation
   readonly #deletions: RecordDeletions
+  readonly #moves: LogDirMoves
   readonly #listeners: ((change: LeadershipChange) => void)[] = []
   /** Partitions to settle; filled while a turn is held or a settling is under way. */
   readonly #touched: Partition[] = []
@@ -108,6 +111,13 @@ class BrokerReplicas implements ReplicaManager {
     this.#hosted = new HostedPartitions(env)
     this.#fetchers = new FetcherManager(env, peers)
     this.#propagation = new IsrPropagation(clock, options.isrStore)
+    this.#moves = new LogDirMoves({
+      logs,
+      clock,
+      logger: options.logger,
+      find: (topic, partition) => this.#hosted.get(topic, partition),
+      bytesPerSecond: () => config.replicaAlterLogDirsMaxBytesPerSecond,
+    })
     this.#deletions = new RecordDeletions(
       (topic, partition) => this.#hosted.get(topic, partition),
       (broker) => peers.isAlive(broker),
@@ -288,6 +298,10 @@ class BrokerReplicas implements ReplicaManager {
       return { errorCode, partitions: request.partitionStates.map(({ topic, partition }) => ({ topic, partition, errorCode })) }
     }
     const partitions = this.#roles.leaderAndIsr(request.partitionStates)
+    for (const { topic, partition } of this.#logs.futures()) {
+      const replica = this.#hosted.get(topic, partition)
+      if (replica !== undefined) this.#moves.resume(replica)
+    }
     // Not earlier: the file would be overwritten before the controller told what is here.
     if (this.#started && !this.#stopped && this.#checkpointTimer === undefined) this.#checkpointLater()
     return { errorCode: ErrorCode.NONE, partitions }
@@ -319,6 +333,17 @@ class BrokerReplicas implements ReplicaManager {
 
   updateTopicConfig(topic: string, config: LogConfig): void {
     this.#logs.updateTopicConfig(topic, config)
+  }
+
+  resizeFetchers(): void {
+    for (const partition of this.#hosted.all()) {
+      if (this.#fetchers.isFollowing(partition)) this.#fetchers.follow(partition, partition.leaderId)
+    }
+    this.#fetchers.run()
+  }
+
+  alterReplicaLogDirs(moves: readonly LogDirMove[]): number[] {
+    return moves.map((move) => this.#moves.start(move))
   }
 
   onLeadershipChange(listener: (change: LeadershipChange) => void): void {
@@ -406,6 +431,7 @@ class BrokerReplicas implements ReplicaManager {
       partition.failWaiting(ErrorCode.NOT_LEADER_FOR_PARTITION)
     }
     this.#deletions.close()
+    this.#moves.close()
     this.#timers.close()
     this.#checkpoint()
   }

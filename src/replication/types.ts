@@ -84,6 +84,13 @@ export interface DeleteRecordsResult {
   readonly lowWatermark: Offset
 }
 
+export interface LogDirMove {
+  readonly topic: string
+  readonly partition: PartitionId
+  /** As `log.dirs` names it, absolute. */
+  readonly logDir: string
+}
+
 export interface FetchPartition {
   readonly topic: string
   readonly partition: PartitionId
@@ -171,6 +178,13 @@ export interface ReplicaManager {
    */
   offsetsForLeaderEpoch(request: RequestOf<'OffsetForLeaderEpoch'>, clientId?: string | null): ResponseOf<'OffsetForLeaderEpoch'>
   updateTopicConfig(topic: string, config: LogConfig): void
+  /** `num.replica.fetchers` changed: partitions are spread over the fetchers anew. */
+  resizeFetchers(): void
+  /**
+   * Moves replicas of this broker to other log directories, in the background (KIP-113). Error codes in the order of `moves`:
+   * LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR, REPLICA_NOT_AVAILABLE (no log here yet; the choice is remembered for when there is one).
+   */
+  alterReplicaLogDirs(moves: readonly LogDirMove[]): number[]
   /** Starts ISR expiry, ISR propagation, high-watermark checkpoint timers. */
   start(): void
   /** Stops fetchers and timers, answers what waits, checkpoints high watermarks. Does not close logs. */
@@ -191,6 +205,8 @@ export interface ReplicationConfig {
   readonly replicaFetchBackoffMs: number
   readonly numReplicaFetchers: number
   readonly replicaHighWatermarkCheckpointIntervalMs: number
+  /** `replica.alter.log.dirs.io.max.bytes.per.second`. */
+  readonly replicaAlterLogDirsMaxBytesPerSecond: number
   /** `samsa.faithful` names of historic holes to keep open: H4, H5, H6, H11, H12 are this module's; empty = strict. */
   readonly faithful: ReadonlySet<string>
 }

@@ -10,9 +10,9 @@ import type { BrokerConfig } from './config/broker-config.ts'
 /** First run of the log's periodic tasks, as 1.1. */
 const INITIAL_TASK_DELAY_MS = 30_000
 
-/** How the settings of `server.properties` reach the parts that the broker is made of. */
+/** How the settings reach the parts that the broker is made of; `now` gives those that may change while it runs (KIP-226). */
 
-export function replicationConfig(config: BrokerConfig, brokerId: number): ReplicationConfig {
+export function replicationConfig(config: BrokerConfig, brokerId: number, now: () => BrokerConfig): ReplicationConfig {
   const { values } = config
   return {
     brokerId,
@@ -22,20 +22,27 @@ export function replicationConfig(config: BrokerConfig, brokerId: number): Repli
     replicaFetchMaxBytes: values.number('replica.fetch.max.bytes'),
     replicaFetchResponseMaxBytes: values.number('replica.fetch.response.max.bytes'),
     replicaFetchBackoffMs: values.number('replica.fetch.backoff.ms'),
-    numReplicaFetchers: values.number('num.replica.fetchers'),
+    get replicaAlterLogDirsMaxBytesPerSecond() {
+      return Number(now().values.originals.get('replica.alter.log.dirs.io.max.bytes.per.second') ?? Number.POSITIVE_INFINITY)
+    },
+    get numReplicaFetchers() {
+      return now().values.number('num.replica.fetchers')
+    },
     replicaHighWatermarkCheckpointIntervalMs: values.number('replica.high.watermark.checkpoint.interval.ms'),
     faithful: config.faithful,
   }
 }
 
-export function controllerConfig(config: BrokerConfig, brokerId: number): ControllerConfig {
+export function controllerConfig(config: BrokerConfig, brokerId: number, now: () => BrokerConfig): ControllerConfig {
   const { values } = config
   return {
     brokerId,
     autoLeaderRebalanceEnable: values.boolean('auto.leader.rebalance.enable'),
     leaderImbalancePerBrokerPercentage: values.number('leader.imbalance.per.broker.percentage'),
     leaderImbalanceCheckIntervalSeconds: values.number('leader.imbalance.check.interval.seconds'),
-    uncleanLeaderElectionEnable: values.boolean('unclean.leader.election.enable'),
+    get uncleanLeaderElectionEnable() {
+      return now().values.boolean('unclean.leader.election.enable')
+    },
     deleteTopicEnable: values.boolean('delete.topic.enable'),
     interBrokerProtocolVersion: config.interBrokerProtocolVersion.name,
     interBrokerListenerName: config.interBrokerListenerName,

@@ -33,9 +33,13 @@ import {
   registrationOf,
   replicationConfig,
 } from './broker-parts.ts'
+import { startCoordinators } from './broker-coordinators.ts'
+import type { Coordinators } from './broker-coordinators.ts'
 import { registerBroker } from './broker-registration.ts'
+import { followConfigChanges } from './broker-dynamic.ts'
 import { ConfigChangeListener } from './config-change-listener.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
+import { DEFAULT_BROKERS_ENTITY, DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
 import { topicDefaultsOfBroker } from './config/topic-defaults.ts'
 import { FetchSessionCache } from './fetch-session.ts'
 import { servedApis } from './handlers/index.ts'
@@ -76,8 +80,8 @@ class StartAbandonedError extends Error {
  * (Kafka 1.1 `KafkaServer`): ZooKeeper, identity, logs, sockets (bound, not served yet), replicas, registration, controller, serving.
  */
 export class KafkaServer {
-  readonly config: BrokerConfig
   readonly metrics = new MetricRegistry()
+  readonly #dynamic: DynamicBrokerConfig
   readonly #host: BrokerHost
   readonly #loopDelay: LoopDelay
   readonly #metadataCache = new MetadataCache()
@@ -89,20 +93,27 @@ export class KafkaServer {
   #zk: KafkaZk | undefined
   #logs: LogManager | undefined
   #sockets: SocketServer | undefined
+  #registration: BrokerRegistration | undefined
   #replicas: ReplicaManager | undefined
   #controlChannels: ControllerChannels | undefined
   #controller: Controller | undefined
   #configChanges: ConfigChangeListener | undefined
+  #coordinators: Coordinators | undefined
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
 
   constructor(config: BrokerConfig, host: BrokerHost) {
-    this.config = config
+    this.#dynamic = new DynamicBrokerConfig(config, host.logger.child('', 'kafka.server.DynamicBrokerConfig'))
     this.#host = host
     this.#brokerId = config.brokerId
     this.#log = host.logger.child('', 'kafka.server.KafkaServer')
     this.#loopDelay = new LoopDelay(host.clock)
     this.#topicPurgatory = new TopicPurgatory(host.clock, this.#metadataCache)
+  }
+
+  /** As it is now: some settings change while the broker runs. */
+  get config(): BrokerConfig {
+    return this.#dynamic.current
   }
 
   get state(): State {
@@ -159,6 +170,7 @@ export class KafkaServer {
   async #start(): Promise<void> {
     const zk = await this.#connectZooKeeper()
     const identity = await this.#identify(zk)
+    await this.#readDynamicConfig(zk)
     const topicConfigs = new TopicConfigs(
       zk,
       this.#log,
@@ -169,16 +181,18 @@ export class KafkaServer {
     const { sockets, bound } = await this.#bindSockets()
     const replicas = this.#startReplicas(zk, logs, topicConfigs)
     this.#checkStop()
-    const registration = registrationOf(this.config, this.#brokerId, bound, this.#host.hostName)
-    const registrationLog = this.#host.logger.child('', 'kafka.zk.KafkaZkClient')
-    await registerBroker(zk, registration, this.#host.clock, registrationLog, () => this.#stopping !== undefined)
+    this.#registration = registrationOf(this.config, this.#brokerId, bound, this.#host.hostName)
+    await this.#register(zk)
     markDirectories(this.#host.disk, this.#unmarked(identity), this.#brokerId, this.#host.clock.wall(), this.#log)
-    const controller = this.#startController(zk, registration)
+    const controller = this.#startController(zk)
     const producerIds = new ProducerIds(() => zk.claimProducerIdBlock(this.#brokerId))
     await producerIds.start()
-    await this.#followConfigChanges(zk, replicas, topicConfigs)
+    const { config, metadataCache } = { config: this.config, metadataCache: this.#metadataCache }
+    const coordinators = await startCoordinators({ ...this.#host, brokerId: this.#brokerId, config, zk, replicas, metadataCache, producerIds })
+    this.#coordinators = coordinators
+    await this.#followConfigChanges(zk, replicas, topicConfigs, controller)
     this.#checkStop()
-    sockets.start(this.#services(zk, replicas, controller, topicConfigs, producerIds), servedApis)
+    sockets.start(this.#services(zk, logs, replicas, controller, topicConfigs, producerIds, coordinators), servedApis)
     this.#loopDelay.start()
     this.metrics.gauge('samsa:type=EventLoop,name=MeanDelayMs', () => this.#loopDelay.meanMs)
   }
@@ -271,7 +285,7 @@ export class KafkaServer {
   #startReplicas(zk: KafkaZk, logs: LogManager, topicConfigs: TopicConfigs): ReplicaManager {
     const { clock, net, logger } = this.#host
     const replicas = createReplicaManager({
-      config: replicationConfig(this.config, this.#brokerId),
+      config: replicationConfig(this.config, this.#brokerId, () => this.config),
       clock,
       logs,
       isrStore: isrStoreOn(zk),
@@ -291,7 +305,7 @@ export class KafkaServer {
     return replicas
   }
 
-  #startController(zk: KafkaZk, registration: BrokerRegistration): Controller {
+  #startController(zk: KafkaZk): Controller {
     const { clock, net, rng, logger } = this.#host
     const channels = createControllerChannels({
       net,
@@ -304,14 +318,13 @@ export class KafkaServer {
     })
     this.#controlChannels = channels
     const controller = createController({
-      config: controllerConfig(this.config, this.#brokerId),
+      config: controllerConfig(this.config, this.#brokerId, () => this.config),
       zk,
       rpc: channels,
       clock,
       rng,
       log: controllerLog(logger),
-      registerBroker: () =>
-        registerBroker(zk, registration, clock, logger.child('', 'kafka.zk.KafkaZkClient'), () => this.#stopping !== undefined),
+      registerBroker: () => this.#register(zk),
     })
     this.#controller = controller
     controller
@@ -320,13 +333,50 @@ export class KafkaServer {
     return controller
   }
 
-  async #followConfigChanges(zk: KafkaZk, replicas: ReplicaManager, topicConfigs: TopicConfigs): Promise<void> {
+  #register(zk: KafkaZk): Promise<void> {
+    const log = this.#host.logger.child('', 'kafka.zk.KafkaZkClient')
+    return registerBroker(zk, this.#registration!, this.#host.clock, log, () => this.#stopping !== undefined)
+  }
+
+  /** What `/config/brokers` says of all brokers and of this one (KIP-226). */
+  async #readDynamicConfig(zk: KafkaZk, entities = [DEFAULT_BROKERS_ENTITY, String(this.#brokerId)]): Promise<void> {
+    const configs = await zk.getConfigs('brokers', entities)
+    for (const entity of entities) {
+      const properties = configs.get(entity) ?? {}
+      if (entity === DEFAULT_BROKERS_ENTITY) await this.#dynamic.setClusterDefaults(properties)
+      else if (entity === String(this.#brokerId)) await this.#dynamic.setOfBroker(properties)
+    }
+  }
+
+  async #changeListeners(zk: KafkaZk, next: BrokerConfig): Promise<void> {
+    try {
+      const bound = await this.#sockets!.changeListeners(next.listeners)
+      this.#registration = registrationOf(next, this.#brokerId, bound, this.#host.hostName)
+      await zk.updateBrokerRegistration(this.#registration)
+    } catch (error) {
+      this.#log.error('Cannot change the listeners', error)
+    }
+  }
+
+  async #followConfigChanges(
+    zk: KafkaZk,
+    replicas: ReplicaManager,
+    topicConfigs: TopicConfigs,
+    controller: Controller,
+  ): Promise<void> {
+    followConfigChanges(this.#dynamic, {
+      replicas,
+      controller,
+      topicConfigs,
+      changeListeners: (next) => this.#changeListeners(zk, next),
+    })
     const log = this.#host.logger.child('', 'kafka.server.DynamicConfigManager')
     const listener = new ConfigChangeListener({
       zk,
       clock: this.#host.clock,
       log,
       apply: async ({ type, entity }) => {
+        if (type === 'brokers') return this.#readDynamicConfig(zk, [entity])
         if (type !== 'topics') return
         const config = (await topicConfigs.read([entity])).get(entity)
         if (config) replicas.updateTopicConfig(entity, config)
@@ -339,16 +389,23 @@ export class KafkaServer {
 
   #services(
     zk: KafkaZk,
+    logManager: LogManager,
     replicaManager: ReplicaManager,
     controller: Controller,
     topicConfigs: TopicConfigs,
     producerIds: ProducerIds,
+    { groups, transactions }: Coordinators,
   ): BrokerServices {
     const { clock, rng, logger } = this.#host
+    const dynamicConfig = this.#dynamic
     return {
       brokerId: this.#brokerId,
       clusterId: this.#clusterId,
-      config: this.config,
+      get config() {
+        return dynamicConfig.current
+      },
+      dynamicConfig,
+      logManager,
       clock,
       rng,
       log: logger.child(`[KafkaApi-${this.#brokerId}]`, 'kafka.server.KafkaApis'),
@@ -358,6 +415,8 @@ export class KafkaServer {
       controller,
       topicConfigs,
       producerIds,
+      groups,
+      transactions,
       topicPurgatory: this.#topicPurgatory,
       fetchSessions: new FetchSessionCache({
         slots: this.config.values.number('max.incremental.fetch.session.cache.slots'),
@@ -391,6 +450,7 @@ export class KafkaServer {
     await this.#step('config changes', () => this.#configChanges?.stop())
     await this.#step('socket server', () => this.#sockets?.shutdown())
     await this.#step('delayed topic requests', () => this.#topicPurgatory.shutdown())
+    await this.#step('coordinators', () => this.#coordinators?.stop())
     await this.#step('replica manager', () => this.#replicas?.shutdown())
     await this.#step('log manager', () => this.#logs?.shutdown())
     await this.#step('controller', () => this.#controller?.stop())

@@ -1,3 +1,4 @@
+import { golden as goldenFile } from '../../integration-tests/harness/golden.ts'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
@@ -21,7 +22,7 @@ interface GoldenStep {
   readonly partitionsCached: number
 }
 
-const scenarios = readFileSync(new URL('../../integration-tests/golden/wire/sessions.jsonl', import.meta.url), 'utf8')
+const scenarios = readFileSync(goldenFile('wire/sessions.jsonl'), 'utf8')
   .trim()
   .split('\n')
   .map((line) => JSON.parse(line) as { scenario: string; steps: GoldenStep[] })

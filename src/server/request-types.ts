@@ -3,10 +3,14 @@ import type { Rng } from '../ports/rng.ts'
 import type { KafkaZk } from '../../zk/store/types.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Controller } from '../controller/types.ts'
+import type { GroupCoordinator } from '../coordinator/group/coordinator.ts'
+import type { TransactionCoordinator } from '../coordinator/transaction/coordinator.ts'
 import type { ReplicaManager } from '../replication/types.ts'
 import type { ApiName, ApiSchema, apis, RequestOf } from '../protocol/apis/index.ts'
 import type { EncodableStruct } from '../protocol/schema.ts'
+import type { LogManager } from '../log/types.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
+import type { DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
 import type { FetchSessionCache } from './fetch-session.ts'
 import type { MetadataCache } from './metadata-cache.ts'
 import type { ProducerIds } from './producer-ids.ts'
@@ -17,7 +21,10 @@ import type { TopicPurgatory } from './topic-purgatory.ts'
 export interface BrokerServices {
   readonly brokerId: number
   readonly clusterId: string
+  /** As it is now: dynamic settings change while the broker runs (KIP-226). */
   readonly config: BrokerConfig
+  readonly dynamicConfig: DynamicBrokerConfig
+  readonly logManager: LogManager
   readonly clock: Clock
   readonly log: Logger
   readonly metadataCache: MetadataCache
@@ -29,6 +36,8 @@ export interface BrokerServices {
   readonly topicPurgatory: TopicPurgatory
   readonly topicConfigs: TopicConfigs
   readonly producerIds: ProducerIds
+  readonly groups: GroupCoordinator
+  readonly transactions: TransactionCoordinator
 }
 
 /** The handler answers later by `ctx.respond`, `ctx.respondNothing` or `ctx.close`. */

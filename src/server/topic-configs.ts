@@ -9,10 +9,11 @@ import type { ConfigProperties } from '../../zk/znodes/types.ts'
 export class TopicConfigs {
   readonly #zk: KafkaZk
   readonly #log: Logger
-  readonly #brokerDefaults: Readonly<Record<string, string>>
+  #brokerDefaults: Readonly<Record<string, string>>
   readonly #formatLimit: KafkaVersion
+  readonly #overrides = new Map<string, ConfigProperties>()
   readonly #known = new Map<string, LogConfig>()
-  readonly #default: LogConfig
+  #default: LogConfig
 
   constructor(zk: KafkaZk, log: Logger, brokerDefaults: Readonly<Record<string, string>>, formatLimit: KafkaVersion) {
     this.#zk = zk
@@ -39,6 +40,14 @@ export class TopicConfigs {
   /** A deleted topic: its name may come back with another configuration. */
   forget(topic: string): void {
     this.#known.delete(topic)
+    this.#overrides.delete(topic)
+  }
+
+  /** The broker's settings have changed: every topic's configuration is made anew over them. */
+  changeDefaults(brokerDefaults: Readonly<Record<string, string>>): void {
+    this.#brokerDefaults = brokerDefaults
+    this.#default = makeLogConfig(brokerDefaults, {}, this.#formatLimit)
+    for (const [topic, overrides] of this.#overrides) this.#known.set(topic, this.#make(topic, overrides))
   }
 
   /** Reads them again, pipelined. Throws `ZkError`. */
@@ -46,7 +55,9 @@ export class TopicConfigs {
     const overrides = await this.#zk.getConfigs('topics', topics)
     const configs = new Map<string, LogConfig>()
     for (const topic of topics) {
-      const config = this.#make(topic, overrides.get(topic) ?? {})
+      const own = overrides.get(topic) ?? {}
+      const config = this.#make(topic, own)
+      this.#overrides.set(topic, own)
       this.#known.set(topic, config)
       configs.set(topic, config)
     }

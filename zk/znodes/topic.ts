@@ -28,7 +28,8 @@ export function decodeTopic(topic: string, data: Buffer | null): TopicAssignment
   const partitions = fields.object('partitions')
   return new Map(
     partitions.keys().map((name) => {
-      if (!/^\d{1,9}$/.test(name)) throw partitions.error(name, 'is not a partition number')
+      // 1.1 lets an assignment name any int32, negative ones too.
+      if (!/^-?\d{1,10}$/.test(name) || (Number(name) | 0) !== Number(name)) throw partitions.error(name, 'is not a partition number')
       return [Number(name), partitions.ints(name)]
     }),
   )

@@ -1,7 +1,7 @@
 import { ByteReader, DecodeError } from '../../base/bytes.ts'
 import type { EpochMillis } from '../../base/ids.ts'
 import { transactionKey, transactionValue } from '../../protocol/embedded/transaction-state.ts'
-import { BatchBuilder, isControlBatch, nextBatch, RecordCursor } from '../../protocol/records/index.ts'
+import { baseOffset, BatchBuilder, isControlBatch, nextBatch, RecordCursor, RecordsError } from '../../protocol/records/index.ts'
 import type { TransactionSnapshot } from './metadata.ts'
 import { partitionMap, transactionStates } from './metadata.ts'
 
@@ -84,17 +84,28 @@ export function readChanges(
   const cursor = new RecordCursor()
   for (let at = 0, size = 0; (size = nextBatch(batches, at, batches.length)) > 0; at += size) {
     if (isControlBatch(batches, at)) continue
-    cursor.open(batches, at)
-    while (cursor.next()) {
-      try {
-        if (cursor.keyLength < 0) throw new DecodeError('transaction record without a key')
-        const key = cursor.buffer.subarray(cursor.keyPosition, cursor.keyPosition + cursor.keyLength)
-        const value = cursor.buffer.subarray(cursor.valuePosition, cursor.valuePosition + cursor.valueLength)
-        visit(decodeKey(key), cursor.valueLength < 0 ? undefined : decodeValue(value))
-      } catch (error) {
-        if (!(error instanceof DecodeError)) throw error
-        onBad(cursor.offset, error)
-      }
+    try {
+      cursor.open(batches, at)
+      while (cursor.next()) readChange(cursor, visit, onBad)
+    } catch (error) {
+      if (!(error instanceof RecordsError)) throw error
+      onBad(baseOffset(batches, at), error)
     }
+  }
+}
+
+function readChange(
+  cursor: RecordCursor,
+  visit: (transactionalId: string, snapshot: TransactionSnapshot | undefined) => void,
+  onBad: (offset: number, error: Error) => void,
+): void {
+  try {
+    const key = cursor.key()
+    if (key === null) throw new DecodeError('transaction record without a key')
+    const value = cursor.value()
+    visit(decodeKey(key), value === null ? undefined : decodeValue(value))
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error
+    onBad(cursor.offset, error)
   }
 }

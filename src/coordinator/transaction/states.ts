@@ -19,6 +19,8 @@ export class Term {
   isLoading = true
   /** Resigned, or elected again: nothing that was learned in this term counts. */
   isOver = false
+  /** Decided, but a partition refused the marker because it knows a newer producer or coordinator: tried again now and then. */
+  readonly stranded = new Set<Transaction>()
 
   constructor(partition: PartitionId, epoch: LeaderEpoch) {
     this.partition = partition
@@ -111,19 +113,20 @@ export class TransactionStates {
 
   /**
    * Writes the step under way of a transaction; when it is replicated, the step is done. Answers 0 or the coordinator's error. On an error
-   * the step is given up, whether its record will survive or not: the next record of the id overrules it.
+   * the step is given up, whether its record will survive or not: the next record of the id overrules it. Unless `again`: the caller will
+   * write the same step once more.
    */
-  write(term: Term, transaction: Transaction): Promise<number> {
+  write(term: Term, transaction: Transaction, again = false): Promise<number> {
     const target = transaction.pending
     assert(target !== undefined, `${transaction.transactionalId}: nothing to write`)
     return this.#append(term, [[transaction.transactionalId, target]], target.timeoutMs, (error) => {
       if (error === ErrorCode.NONE) transaction.settle()
-      else transaction.giveUp()
+      else if (!again) transaction.giveUp()
     })
   }
 
   /** Removes ids whose step under way is Dead. */
-  async bury(term: Term, transactions: readonly Transaction[], timeoutMs: Millis): Promise<number> {
+  bury(term: Term, transactions: readonly Transaction[], timeoutMs: Millis): Promise<number> {
     const tombstones = transactions.map(({ transactionalId }) => [transactionalId, null] as const)
     return this.#append(term, tombstones, timeoutMs, (error) => {
       for (const transaction of transactions) {

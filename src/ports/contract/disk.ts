@@ -159,6 +159,14 @@ function directoryTests(name: string, makeBed: () => DiskBed): void {
     disk.remove(`${directory}/x`)
     assert.throws(() => disk.remove(`${directory}/x`), code('ENOENT'))
     disk.remove(`${directory}/x`, true)
+  })
+
+  test(`${name}: removeAsync takes files and does not mind absent ones`, async () => {
+    const { disk, directory } = makeBed()
+    disk.writeFileAtomic(`${directory}/x`, '')
+    await disk.removeAsync(`${directory}/x`)
+    assert.equal(disk.exists(`${directory}/x`), false)
+    await disk.removeAsync(`${directory}/x`)
     disk.remove(`${directory}/none/x`, true)
     disk.makeDirectory(`${directory}/d`)
     assert.throws(

@@ -211,6 +211,13 @@ export class MemoryDisk implements Disk {
     this.#directory(path).sync()
   }
 
+  async removeAsync(path: string): Promise<void> {
+    const incarnation = this.#incarnation
+    await this.after('sync')
+    if (!this.isCurrent(incarnation)) throw diskError('EBADF', path)
+    this.remove(path, true)
+  }
+
   async syncDirectoryAsync(path: string): Promise<void> {
     this.begin('syncDirectory', path)
     const incarnation = this.#incarnation

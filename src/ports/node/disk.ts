@@ -207,6 +207,14 @@ function isUsable(directory: string): boolean {
   }
 }
 
+async function removeAsync(path: string): Promise<void> {
+  try {
+    await fs.promises.unlink(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw diskError(error, path)
+  }
+}
+
 async function syncDirectoryAsync(path: string): Promise<void> {
   try {
     const directory = await fs.promises.open(path, 'r')
@@ -248,6 +256,7 @@ export const nodeDisk: Disk = {
   readFile: (path) => attempt(path, () => fs.readFileSync(path)),
   writeFileAtomic,
   syncDirectory,
+  removeAsync,
   syncDirectoryAsync,
   fileSize: (path) => attempt(path, () => fs.statSync(path).size),
   modifiedTime: (path) => attempt(path, () => Math.floor(fs.statSync(path).mtimeMs)),

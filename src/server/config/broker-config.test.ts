@@ -1,3 +1,4 @@
+import { golden as goldenFile } from '../../../integration-tests/harness/golden.ts'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
@@ -20,7 +21,7 @@ interface GoldenKey {
 }
 
 const golden = JSON.parse(
-  readFileSync(new URL('../../../integration-tests/golden/wire/configs.json', import.meta.url), 'utf8'),
+  readFileSync(goldenFile('wire/configs.json'), 'utf8'),
 ) as {
   broker: GoldenKey[]
   topic: GoldenKey[]

@@ -95,7 +95,7 @@ function fetchResponse(
   return { throttleTimeMs: 0, errorCode: error, sessionId, responses }
 }
 
-/** Answers in the turn of `finish` unless something lies on a cold disk: record slices live no longer. */
+/** Answers in the turn of `finish` unless something lies on a cold disk or takes long to convert: record slices live no longer. */
 function send(
   broker: BrokerServices,
   ctx: Context,
@@ -105,24 +105,18 @@ function send(
 ): void {
   const { error, sessionId, included } = context.finish(results)
   const outgoing = included.map((result): Outgoing => ({ result, records: result.records ?? null, isConverted: false }))
-  const finish = (): void => {
-    try {
-      if (ctx.apiVersion <= 3) for (const one of outgoing) convert(broker, one, context, ctx.apiVersion)
-    } catch (problem) {
-      broker.log.error('Error when converting records for a Fetch request', problem)
-      ctx.respond(fail(request, ErrorCode.UNKNOWN_SERVER_ERROR, ctx.apiVersion))
-      return
-    }
-    ctx.respond(fetchResponse(error, sessionId, outgoing, request, ctx.apiVersion))
-  }
-  if (!outgoing.some(({ result }) => result.records?.cold)) {
+  const finish = (): void => ctx.respond(fetchResponse(error, sessionId, outgoing, request, ctx.apiVersion))
+  const isOldReader = magicForFetch(ctx.apiVersion) < 2 && outgoing.some((one) => needsConversion(broker, one, ctx.apiVersion))
+  if (!isOldReader && !outgoing.some(({ result }) => result.records?.cold)) {
     finish()
     return
   }
-  Promise.all(outgoing.map(keep)).then(finish, (problem: unknown) => {
-    broker.log.error('Error when reading records for a Fetch request', problem)
-    ctx.respond(fail(request, ErrorCode.UNKNOWN_SERVER_ERROR, ctx.apiVersion))
-  })
+  Promise.all(outgoing.map(keep))
+    .then(() => (isOldReader ? convertAll(broker, outgoing, context, ctx.apiVersion) : undefined))
+    .then(finish, (problem: unknown) => {
+      broker.log.error('Error when reading or converting records for a Fetch request', problem)
+      ctx.respond(fail(request, ErrorCode.UNKNOWN_SERVER_ERROR, ctx.apiVersion))
+    })
 }
 
 /** Makes the records outlive this turn: cold data is read off the loop, the rest copied. */
@@ -139,16 +133,29 @@ function copyOf(slice: RecordsSlice): Buffer {
 }
 
 /** Only where the topic's format is newer than the reader knows. */
-function convert(broker: BrokerServices, one: Outgoing, context: FetchContext, apiVersion: number): void {
-  const { topic, partition } = one.result
-  const toMagic = magicForFetch(apiVersion)
-  const stored = broker.replicaManager.partition(topic, partition)?.log?.config.messageFormatMagic ?? 0
-  if (one.records === null || stored <= toMagic) return
-  const asked = context.partitions.find((wanted) => wanted.partition === partition && wanted.topic === topic)
-  const converted = convertForFetch(one.records, toMagic, asked?.fetchOffset ?? 0)
-  if (!converted) return
-  one.records = converted
-  one.isConverted = true
+function needsConversion(broker: BrokerServices, { result, records }: Outgoing, apiVersion: number): boolean {
+  if (records === null) return false
+  const stored = broker.replicaManager.partition(result.topic, result.partition)?.log?.config.messageFormatMagic ?? 0
+  return stored > magicForFetch(apiVersion)
+}
+
+/** One after the other, each in slices of time. */
+async function convertAll(
+  broker: BrokerServices,
+  outgoing: readonly Outgoing[],
+  context: FetchContext,
+  apiVersion: number,
+): Promise<void> {
+  for (const one of outgoing) {
+    if (!needsConversion(broker, one, apiVersion)) continue
+    const { topic, partition } = one.result
+    const asked = context.partitions.find((wanted) => wanted.partition === partition && wanted.topic === topic)
+    const records = one.records as Buffer
+    const converted = await convertForFetch(records, magicForFetch(apiVersion), asked?.fetchOffset ?? 0, broker.clock)
+    if (!converted) continue
+    one.records = converted
+    one.isConverted = true
+  }
 }
 
 function handle(broker: BrokerServices, ctx: Context, request: Request): HandlerResult<'Fetch'> {

@@ -13,9 +13,11 @@ export const updateMetadata: HandlerEntry<'UpdateMetadata'> = {
     if (!broker.replicaManager.acceptControllerEpoch(request.controllerEpoch)) {
       return { errorCode: ErrorCode.STALE_CONTROLLER_EPOCH }
     }
-    for (const { topic } of broker.metadataCache.update(request, ctx.apiVersion)) {
+    const deleted = broker.metadataCache.update(request, ctx.apiVersion)
+    for (const { topic } of deleted) {
       if (!broker.metadataCache.hasTopic(topic)) broker.topicConfigs.forget(topic)
     }
+    if (deleted.length > 0) broker.groups.partitionsDeleted(deleted)
     return { errorCode: ErrorCode.NONE }
   },
   fail: (_request, errorCode) => ({ errorCode }),

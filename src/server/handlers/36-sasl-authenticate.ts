@@ -1,4 +1,4 @@
-import { ErrorCode, wireErrorMessage } from '../../protocol/errors.ts'
+import { ErrorCode, errorInfo } from '../../protocol/errors.ts'
 import type { HandlerEntry } from '../request-types.ts'
 
 const NO_BYTES = Buffer.alloc(0)
@@ -10,5 +10,5 @@ export const saslAuthenticate: HandlerEntry<'SaslAuthenticate'> = {
     errorMessage: 'SaslAuthenticate request received after successful authentication',
     saslAuthBytes: NO_BYTES,
   }),
-  fail: (_request, errorCode) => ({ errorCode, errorMessage: wireErrorMessage(errorCode, null), saslAuthBytes: NO_BYTES }),
+  fail: (_request, errorCode) => ({ errorCode, errorMessage: errorInfo(errorCode).message, saslAuthBytes: NO_BYTES }),
 }

@@ -1,8 +1,9 @@
+import { golden as goldenFile } from '../../../integration-tests/harness/golden.ts'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
-import { ByteReader, ByteWriter, DecodeError } from '../../base/bytes.ts'
+import { ByteReader, ByteWriter, DecodeError, WideInt64 } from '../../base/bytes.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import type { ServedApi } from '../request-types.ts'
 import { servedApis } from './index.ts'
@@ -16,7 +17,7 @@ interface GoldenFrame {
   readonly errorResponse?: Record<string, string | null>
 }
 
-const golden = new URL('../../../integration-tests/golden/wire/frames.jsonl.gz', import.meta.url)
+const golden = goldenFile('wire/frames.jsonl.gz')
 const frames = gunzipSync(readFileSync(golden))
   .toString('utf8')
   .trim()
@@ -44,6 +45,7 @@ function parse({ api, entry }: ServedApi, { frame, version }: GoldenFrame): { re
 /** Lists in answers come in the order of a hash map: compare the decoded values with lists sorted. */
 function normalized(value: unknown): unknown {
   if (Buffer.isBuffer(value)) return value.toString('hex')
+  if (value instanceof WideInt64) return value.toString()
   if (Array.isArray(value)) return value.map(normalized).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, normalized(inner)]))

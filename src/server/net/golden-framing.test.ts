@@ -1,3 +1,4 @@
+import { golden as goldenFile } from '../../../integration-tests/harness/golden.ts'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -21,7 +22,7 @@ interface Probe {
   readonly response?: string
 }
 
-const file = new URL('../../../integration-tests/golden/wire/live/probes.jsonl.gz', import.meta.url)
+const file = goldenFile('wire/live/probes.jsonl.gz')
 const probes = gunzipSync(readFileSync(file))
   .toString('utf8')
   .trim()

@@ -92,9 +92,31 @@ export class SocketServer implements ConnectionHost {
   }
 
   /** Binds every listener. Returns the endpoints with the ports they got. Throws `BindError`. */
-  async bind(): Promise<Endpoint[]> {
+  async bind(): Promise<readonly Endpoint[]> {
+    this.#bound = await this.#bindAll(this.#options.listeners)
+    return this.#bound
+  }
+
+  /**
+   * The listeners are other ones now (KIP-226): new names are bound and served, names that are gone are closed with their connections,
+   * names that stay keep their port. Throws `BindError`; nothing is closed then.
+   */
+  async changeListeners(listeners: readonly Endpoint[]): Promise<readonly Endpoint[]> {
+    const kept = this.#bound.filter(({ listenerName }) => listeners.some((one) => one.listenerName === listenerName))
+    const added = await this.#bindAll(listeners.filter(({ listenerName }) => !kept.some((one) => one.listenerName === listenerName)))
+    this.#bound = [...kept, ...added]
+    const isGone = (listenerName: string): boolean => !this.#bound.some((one) => one.listenerName === listenerName)
+    const closing = this.#listeners.filter(({ listenerName }) => isGone(listenerName))
+    for (const listener of closing) this.#listeners.splice(this.#listeners.indexOf(listener), 1)
+    await Promise.all(closing.map((listener) => listener.close()))
+    for (const connection of [...this.#connections]) if (isGone(connection.listenerName)) connection.close()
+    if (this.#processing) for (const listener of this.#listeners) if (added.some((one) => one.listenerName === listener.listenerName)) listener.start()
+    return this.#bound
+  }
+
+  async #bindAll(endpoints: readonly Endpoint[]): Promise<Endpoint[]> {
     const bound: Endpoint[] = []
-    for (const endpoint of this.#options.listeners) {
+    for (const endpoint of endpoints) {
       const shown = endpoint.host === '' ? '0.0.0.0' : endpoint.host
       try {
         const listener = await this.#options.net.listen(
@@ -105,7 +127,7 @@ export class SocketServer implements ConnectionHost {
         this.log.info(`Awaiting socket connections on ${shown}:${listener.port}.`)
         bound.push({ ...endpoint, port: listener.port })
       } catch (error) {
-        await this.#closeListeners()
+        await this.#closeListeners(new Set(bound.map(({ listenerName }) => listenerName)))
         throw new BindError(
           `Socket server failed to bind to ${shown}:${endpoint.port}: ${bindProblem(error as NodeJS.ErrnoException)}.`,
           {
@@ -114,7 +136,6 @@ export class SocketServer implements ConnectionHost {
         )
       }
     }
-    this.#bound = bound
     return bound
   }
 
@@ -136,8 +157,11 @@ export class SocketServer implements ConnectionHost {
     for (const connection of [...this.#connections]) connection.close()
   }
 
-  async #closeListeners(): Promise<void> {
-    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()))
+  /** `names` undefined: all. */
+  async #closeListeners(names?: ReadonlySet<string>): Promise<void> {
+    const closing = this.#listeners.filter(({ listenerName }) => names === undefined || names.has(listenerName))
+    for (const listener of closing) this.#listeners.splice(this.#listeners.indexOf(listener), 1)
+    await Promise.all(closing.map((listener) => listener.close()))
   }
 
   #accept(socket: Connection, listenerName: string): FrameReceiver | undefined {

@@ -1,0 +1,104 @@
+import { ConfigException } from '../base/config-def.ts'
+import type { Controller } from '../controller/types.ts'
+import { TOPIC_CONFIG_KEYS } from '../log/log-config.ts'
+import type { ReplicaManager } from '../replication/types.ts'
+import type { BrokerConfig } from './config/broker-config.ts'
+import type { ConfigFollower, DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
+import { topicDefaultsOfBroker } from './config/topic-defaults.ts'
+import type { TopicConfigs } from './topic-configs.ts'
+
+/** What follows changes of the broker's configuration while it runs (KIP-226). */
+export interface DynamicParts {
+  readonly replicas: ReplicaManager
+  readonly controller: Controller
+  readonly topicConfigs: TopicConfigs
+  /** Opens and closes listeners by name, then registers what is advertised now. */
+  changeListeners(next: BrokerConfig, previous: BrokerConfig): Promise<void>
+}
+
+const THREADS: ReadonlySet<string> = new Set([
+  'num.io.threads',
+  'num.network.threads',
+  'num.replica.fetchers',
+  'num.recovery.threads.per.data.dir',
+  'background.threads',
+])
+
+/** 1.1 resizes its pools step by step: at most double, at least half. */
+function checkThreads(next: BrokerConfig, now: BrokerConfig): void {
+  for (const name of THREADS) {
+    const [wanted, current] = [next.values.number(name), now.values.number(name)]
+    if (wanted === current) continue
+    const problem = `Dynamic thread count update validation failed for ${name}=${wanted}`
+    if (wanted <= 0) throw new ConfigException(`${problem}, value should be at least 1`)
+    if (wanted < Math.floor(current / 2)) {
+      throw new ConfigException(`${problem}, value should be at least half the current value ${current}`)
+    }
+    if (wanted > current * 2) {
+      throw new ConfigException(`${problem}, value should not be greater than double the current value ${current}`)
+    }
+  }
+}
+
+function checkCleanerThreads(next: BrokerConfig, now: BrokerConfig): void {
+  const name = 'log.cleaner.threads'
+  const [wanted, current] = [next.values.number(name), now.values.number(name)]
+  if (wanted < 1) throw new ConfigException('Log cleaner threads should be at least 1')
+  if (wanted < Math.floor(current / 2)) {
+    throw new ConfigException(`Log cleaner threads cannot be reduced to less than half the current value ${current}`)
+  }
+  if (wanted > current * 2) {
+    throw new ConfigException(`Log cleaner threads cannot be increased to more than double the current value ${current}`)
+  }
+}
+
+/** A listener that stays keeps its protocol; what brokers talk over must stay advertised. */
+function checkListeners(next: BrokerConfig, now: BrokerConfig): void {
+  for (const { listenerName, securityProtocol } of next.listeners) {
+    const known = now.listeners.find((listener) => listener.listenerName === listenerName)
+    if (known && known.securityProtocol !== securityProtocol) {
+      throw new ConfigException(`Security protocol cannot be updated for existing listener ${listenerName}`)
+    }
+  }
+  if (next.interBrokerListenerName !== now.interBrokerListenerName) {
+    throw new ConfigException(`Advertised listener must be specified for inter-broker listener ${now.interBrokerListenerName}`)
+  }
+}
+
+/** Threads, cleaner, topic defaults, elections, listeners: each told of the settings that concern it. */
+export function followConfigChanges(dynamic: DynamicBrokerConfig, parts: DynamicParts): void {
+  const { replicas, controller, topicConfigs } = parts
+  const followers: ConfigFollower[] = [
+    {
+      names: THREADS,
+      validate: checkThreads,
+      apply: (next, previous) => {
+        const name = 'num.replica.fetchers'
+        if (next.values.number(name) !== previous.values.number(name)) replicas.resizeFetchers()
+      },
+    },
+    { names: new Set(['log.cleaner.threads']), validate: checkCleanerThreads, apply: () => {} },
+    {
+      names: new Set(TOPIC_CONFIG_KEYS.flatMap(({ serverDefault }) => serverDefault ?? [])),
+      validate: () => {},
+      apply: (next) => {
+        topicConfigs.changeDefaults(topicDefaultsOfBroker(next))
+        const topics = new Set([...replicas.partitions()].map(({ topic }) => topic))
+        for (const topic of topics) replicas.updateTopicConfig(topic, topicConfigs.get(topic))
+      },
+    },
+    {
+      names: new Set(['unclean.leader.election.enable']),
+      validate: () => {},
+      apply: (next) => {
+        if (next.values.boolean('unclean.leader.election.enable')) controller.uncleanElectionEnabled()
+      },
+    },
+    {
+      names: new Set(['listeners', 'advertised.listeners', 'listener.security.protocol.map']),
+      validate: checkListeners,
+      apply: parts.changeListeners,
+    },
+  ]
+  for (const follower of followers) dynamic.follow(follower)
+}
