@@ -121,7 +121,6 @@ function brokerProperties(options: StartOptions, id: number, connect: string, lo
     'offsets.topic.replication.factor': replicas,
     'transaction.state.log.replication.factor': replicas,
     'transaction.state.log.min.isr': Math.min(2, replicas),
-    'controlled.shutdown.retry.backoff.ms': 500,
     'delete.topic.enable': true,
   }
   return `${Object.entries(lines)

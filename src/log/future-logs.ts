@@ -4,7 +4,7 @@ import { DiskError } from '../ports/disk.ts'
 import type { LogEnvironment } from './environment.ts'
 import { futureFolderName, logFolderName } from './file-names.ts'
 import type { PartitionLog } from './log.ts'
-import type { LogConfig } from './types.ts'
+import type { FutureLogManager, LogConfig } from './types.ts'
 
 /** Where a log lies. */
 export interface LogPlace {
@@ -20,7 +20,7 @@ export interface FutureLogHost {
   /** The manager's logs; replaced ones are put here. */
   readonly current: Map<PartitionKey, PartitionLog>
   /** Opens what is in the folder. `isClean`: nothing has to be recovered. Throws `DiskError`. */
-  open(place: LogPlace, config: LogConfig, isClean: boolean): PartitionLog
+  open(place: LogPlace, config: LogConfig, logStartOffset: number, isClean: boolean): PartitionLog
   /** Renames the folder of a log that nobody uses any more; it is removed later. Throws `DiskError`. */
   discard(log: PartitionLog): void
   fail(logDir: string, error: DiskError): void
@@ -28,7 +28,7 @@ export interface FutureLogHost {
 }
 
 /** Logs that are to replace others, in another log directory of the broker (KIP-113): `<topic>-<partition>.<uuid>-future`. */
-export class FutureLogs {
+export class FutureLogs implements FutureLogManager {
   readonly logs = new Map<PartitionKey, PartitionLog>()
   /** Chosen directories of logs that do not exist yet. */
   readonly #preferred = new Map<PartitionKey, string>()
@@ -36,6 +36,10 @@ export class FutureLogs {
 
   constructor(host: FutureLogHost) {
     this.#host = host
+  }
+
+  all(): Iterable<PartitionLog> {
+    return this.logs.values()
   }
 
   get(topic: string, partition: number): PartitionLog | undefined {
@@ -59,7 +63,7 @@ export class FutureLogs {
     const directory = `${logDir}/${futureFolderName(topic, partition, uuid)}`
     return this.#guard(logDir, () => {
       environment.disk.makeDirectory(directory)
-      const log = this.#host.open({ topic, partition, logDir, directory }, config, false)
+      const log = this.#host.open({ topic, partition, logDir, directory }, config, 0, false)
       this.logs.set(partitionKey(topic, partition), log)
       environment.logger.info(`Created future log for partition ${topic}-${partition} in ${logDir}.`)
       return log
@@ -96,7 +100,7 @@ export class FutureLogs {
       environment.disk.syncDirectory(place.logDir)
       current.delete(key)
       this.#host.discard(source)
-      const log = this.#host.open(place, source.config, true)
+      const log = this.#host.open(place, source.config, future.logStartOffset, true)
       current.set(key, log)
       this.#host.checkpointSoon(place.logDir)
       environment.logger.info(`The current replica of ${key} in ${source.logDir} is replaced with the one in ${place.logDir}`)

@@ -10,9 +10,9 @@ import type { LogOwner } from './log.ts'
 import { PartitionLog } from './log.ts'
 import type { LogDirectory } from './log-directory.ts'
 import { LogStartError, openDirectories } from './log-directory.ts'
-import { loadLog } from './log-loader.ts'
+import { loadLog, runToEnd } from './log-loader.ts'
 import type { LogEnvironmentOptions, LogManagerOptions } from './log-manager-options.ts'
-import { PeriodicTasks } from './periodic-tasks.ts'
+import { javaLong, PeriodicTasks } from './periodic-tasks.ts'
 import { CorruptSegmentError } from './segment.ts'
 import { TailCache } from './tail-cache.ts'
 import type { Log, LogConfig, LogManager } from './types.ts'
@@ -37,8 +37,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
   readonly #options: LogManagerOptions
   readonly #directories: LogDirectory[]
   readonly #logs = new Map<PartitionKey, PartitionLog>()
-  /** Copies under way to another directory (KIP-113). */
-  readonly #futures: FutureLogs
+  readonly futures: FutureLogs
   readonly #listeners: ((logDir: string) => void)[] = []
   readonly #failing = new Set<string>()
   readonly #tasks: PeriodicTasks
@@ -58,10 +57,10 @@ export class BrokerLogManager implements LogManager, LogOwner {
       onDiskFailure: (logDir, error) => this.#onDiskFailure(logDir, error),
     }
     this.#tasks = new PeriodicTasks(environment.clock)
-    this.#futures = new FutureLogs({
+    this.futures = new FutureLogs({
       environment: this.#environment,
       current: this.#logs,
-      open: (place, config, isClean) => runToEnd(this.#load(place, config, 0, undefined, isClean)),
+      open: (place, config, start, isClean) => runToEnd(this.#load(place, config, start, undefined, isClean)),
       discard: (log) => this.#discard(log),
       fail: (logDir, error) => this.#onDiskFailure(logDir, error),
       checkpointSoon: (logDir) => this.#checkpointSoon(logDir),
@@ -88,7 +87,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     } catch (error) {
       if (error instanceof LogStartError)
         logger.error(`There was an error in one of the threads during logs loading: ${error.message}`)
-      this.#abandonAll()
+      this.abandon()
       throw error
     }
     logger.info(`Logs loading complete in ${Math.round(clock.now() - started)} ms.`)
@@ -174,7 +173,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
   }
 
   #adopt(key: PartitionKey, log: PartitionLog, isFuture: boolean): void {
-    const logs = isFuture ? this.#futures.logs : this.#logs
+    const logs = isFuture ? this.futures.logs : this.#logs
     const previous = logs.get(key)
     if (previous !== undefined) {
       throw new LogStartError(
@@ -202,7 +201,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
 
   /** A disk error of one log must not keep the others from their turn; its directory is marked by then. */
   #forEachLog(work: (log: PartitionLog) => void): void {
-    for (const log of [...this.#logs.values(), ...this.#futures.logs.values()]) {
+    for (const log of [...this.#logs.values(), ...this.futures.logs.values()]) {
       try {
         work(log)
       } catch (error) {
@@ -283,11 +282,11 @@ export class BrokerLogManager implements LogManager, LogOwner {
   }
 
   #emptiestDirectory(key: PartitionKey): LogDirectory {
-    const preferred = this.#futures.takePreferred(key)
+    const preferred = this.futures.takePreferred(key)
     const chosen = this.#directories.find(({ path, isLive }) => path === preferred && isLive && !this.#failing.has(path))
     if (chosen !== undefined) return chosen
     const counts = new Map<string, number>()
-    for (const log of [...this.#logs.values(), ...this.#futures.logs.values()])
+    for (const log of [...this.#logs.values(), ...this.futures.logs.values()])
       counts.set(log.logDir, (counts.get(log.logDir) ?? 0) + 1)
     let best: LogDirectory | undefined
     for (const directory of this.#directories) {
@@ -300,35 +299,11 @@ export class BrokerLogManager implements LogManager, LogOwner {
 
   updateTopicConfig(topic: string, config: LogConfig): void {
     for (const log of this.#logs.values()) if (log.topic === topic) log.config = config
-    for (const log of this.#futures.logs.values()) if (log.topic === topic) log.config = config
-  }
-
-  futures(): Iterable<PartitionLog> {
-    return this.#futures.logs.values()
-  }
-
-  future(topic: string, partition: number): PartitionLog | undefined {
-    return this.#futures.get(topic, partition)
-  }
-
-  preferDirectory(topic: string, partition: number, logDir: string): void {
-    this.#futures.prefer(topic, partition, logDir)
-  }
-
-  createFuture(topic: string, partition: number, logDir: string, config: LogConfig): PartitionLog {
-    return this.#futures.create(topic, partition, logDir, config)
-  }
-
-  removeFuture(topic: string, partition: number): void {
-    this.#futures.remove(topic, partition)
-  }
-
-  replaceWithFuture(topic: string, partition: number): PartitionLog {
-    return this.#futures.replaceCurrent(topic, partition)
+    for (const log of this.futures.logs.values()) if (log.topic === topic) log.config = config
   }
 
   delete(topic: string, partition: number): void {
-    this.removeFuture(topic, partition)
+    this.futures.remove(topic, partition)
     const key = partitionKey(topic, partition)
     const log = this.#logs.get(key)
     if (log === undefined) return
@@ -470,7 +445,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     logger.info(`Stopping serving logs in dir ${directory.path}`)
     directory.takeOffline()
     const offline: string[] = []
-    for (const logs of [this.#logs, this.#futures.logs]) {
+    for (const logs of [this.#logs, this.futures.logs]) {
       for (const [key, log] of logs) {
         if (log.logDir !== directory.path) continue
         logs.delete(key)
@@ -490,7 +465,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     const { logger } = this.#environment
     logger.info('Shutting down.')
     this.#tasks.cancel()
-    const all = [...this.#logs.values(), ...this.#futures.logs.values()]
+    const all = [...this.#logs.values(), ...this.futures.logs.values()]
     // A log that cannot be flushed has taken its directory offline: that one gets no clean-shutdown marker.
     await Promise.all(all.map((log) => log.prepareClose().catch(ignoreDiskError)))
     for (const directory of this.#directories) {
@@ -511,13 +486,9 @@ export class BrokerLogManager implements LogManager, LogOwner {
 
   /** Ends without a clean shutdown: files stay as they are, locks are released. */
   abandon(): void {
-    this.#abandonAll()
-  }
-
-  #abandonAll(): void {
     this.#isStopped = true
     this.#tasks.cancel()
-    for (const log of [...this.#logs.values(), ...this.#futures.logs.values()]) log.abandon()
+    for (const log of [...this.#logs.values(), ...this.futures.logs.values()]) log.abandon()
     for (const directory of this.#directories) directory.unlock()
   }
 }
@@ -525,16 +496,4 @@ export class BrokerLogManager implements LogManager, LogOwner {
 /** The directory was marked where the error came up. */
 function ignoreDiskError(error: unknown): void {
   if (!(error instanceof DiskError)) throw error
-}
-
-function runToEnd<T>(steps: Generator<void, T>): T {
-  for (;;) {
-    const step = steps.next()
-    if (step.done) return step.value
-  }
-}
-
-/** As Java prints a long that stands for "never". */
-function javaLong(value: number): string {
-  return value >= 2 ** 63 || value === Number.POSITIVE_INFINITY ? '9223372036854775807' : String(value)
 }

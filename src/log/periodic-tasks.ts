@@ -37,3 +37,8 @@ export class PeriodicTasks {
     this.#timers.clear()
   }
 }
+
+/** A period as Java prints it, also one that stands for "never". */
+export function javaLong(value: number): string {
+  return value >= 2 ** 63 || value === Number.POSITIVE_INFINITY ? '9223372036854775807' : String(value)
+}

@@ -138,6 +138,19 @@ export interface Log {
   close(): void
 }
 
+/** Logs that are to replace others, in another log directory of the broker (KIP-113). All but `get` and `all` throw DiskError. */
+export interface FutureLogManager {
+  all(): Iterable<Log>
+  get(topic: string, partition: PartitionId): Log | undefined
+  /** Remembers where a log that does not exist yet is to be made. */
+  prefer(topic: string, partition: PartitionId, logDir: string): void
+  /** An empty log in another live directory. */
+  create(topic: string, partition: PartitionId, logDir: string, config: LogConfig): Log
+  remove(topic: string, partition: PartitionId): void
+  /** The future log, which holds all that the current one does, takes its place; the returned log is the current one now. */
+  replaceCurrent(topic: string, partition: PartitionId): Log
+}
+
 /** All logs of a broker. */
 export interface LogManager {
   /** Log directories that work, in configured order. */
@@ -150,16 +163,7 @@ export interface LogManager {
   getOrCreate(topic: string, partition: PartitionId, config: LogConfig, isNew: boolean): Log
   all(): Iterable<Log>
   updateTopicConfig(topic: string, config: LogConfig): void
-  /** Logs that are to replace others, in another log directory (KIP-113). */
-  futures(): Iterable<Log>
-  future(topic: string, partition: PartitionId): Log | undefined
-  /** Remembers where a log that does not exist yet is to be made. */
-  preferDirectory(topic: string, partition: PartitionId, logDir: string): void
-  /** An empty log in another live directory. Throws DiskError. */
-  createFuture(topic: string, partition: PartitionId, logDir: string, config: LogConfig): Log
-  removeFuture(topic: string, partition: PartitionId): void
-  /** The future log, which holds all that the current one does, takes its place; the returned log is the current one now. Throws DiskError. */
-  replaceWithFuture(topic: string, partition: PartitionId): Log
+  readonly futures: FutureLogManager
   /** Renames to `<topic>-<p>.<uuid>-delete`; files go after file.delete.delay.ms. */
   delete(topic: string, partition: PartitionId): void
   /** `replication-offset-checkpoint` of all live directories, merged: high watermarks by partition key. */

@@ -52,15 +52,15 @@ export class LogDirMoves {
     if (replica?.failed) return ErrorCode.KAFKA_STORAGE_ERROR
     try {
       // Somewhere else is wanted now, or nothing any more.
-      const future = logs.future(topic, partition)
+      const future = logs.futures.get(topic, partition)
       if (future !== undefined && future.logDir !== logDir) this.#cancel(topic, partition)
       const source = replica?.log
       if (source === undefined) {
-        logs.preferDirectory(topic, partition, logDir)
+        logs.futures.prefer(topic, partition, logDir)
         return ErrorCode.REPLICA_NOT_AVAILABLE
       }
-      if (source.logDir === logDir || logs.future(topic, partition) !== undefined) return ErrorCode.NONE
-      this.#begin(replica!, source, logs.createFuture(topic, partition, logDir, source.config))
+      if (source.logDir === logDir || logs.futures.get(topic, partition) !== undefined) return ErrorCode.NONE
+      this.#begin(replica!, source, logs.futures.create(topic, partition, logDir, source.config))
       return ErrorCode.NONE
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
@@ -71,7 +71,7 @@ export class LogDirMoves {
   /** A future log from before a restart: what it holds was copied from a log that may have been cut since, so it is filled anew. */
   resume(replica: Partition): void {
     const { topic, partition, log } = replica
-    const future = this.#options.logs.future(topic, partition)
+    const future = this.#options.logs.futures.get(topic, partition)
     if (future === undefined || log === undefined || this.#moves.has(replica.key)) return
     this.#begin(replica, log, future)
   }
@@ -83,7 +83,7 @@ export class LogDirMoves {
 
   #cancel(topic: string, partition: PartitionId): void {
     this.#moves.delete(partitionKey(topic, partition))
-    this.#options.logs.removeFuture(topic, partition)
+    this.#options.logs.futures.remove(topic, partition)
   }
 
   #begin(partition: Partition, source: Log, future: Log): void {
@@ -107,7 +107,7 @@ export class LogDirMoves {
   #isCurrent(move: Move): boolean {
     const { partition, source, future } = move
     if (this.#isClosed || this.#moves.get(partition.key) !== move || partition.log !== source) return false
-    return this.#options.logs.future(partition.topic, partition.partition) === future
+    return this.#options.logs.futures.get(partition.topic, partition.partition) === future
   }
 
   async #copy(move: Move): Promise<void> {
@@ -161,7 +161,7 @@ export class LogDirMoves {
     future.highWatermark = Math.max(future.logStartOffset, source.highWatermark)
     future.maybeIncrementLogStartOffset(source.logStartOffset)
     this.#moves.delete(partition.key)
-    partition.exchangeLog(this.#options.logs.replaceWithFuture(partition.topic, partition.partition))
+    partition.exchangeLog(this.#options.logs.futures.replaceCurrent(partition.topic, partition.partition))
     return true
   }
 }
@@ -175,6 +175,10 @@ function append({ partition, future }: Move, slice: RecordsSlice): void {
   }
   const { error, message } = future.appendAsFollower(records)
   if (error !== ErrorCode.NONE) {
-    throw new DiskError('EIO', future.directory, `Copying ${partition.key} at offset ${future.logEndOffset} failed: ${message ?? error}`)
+    throw new DiskError(
+      'EIO',
+      future.directory,
+      `Copying ${partition.key} at offset ${future.logEndOffset} failed: ${message ?? error}`,
+    )
   }
 }

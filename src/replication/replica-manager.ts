@@ -298,7 +298,7 @@ class BrokerReplicas implements ReplicaManager {
       return { errorCode, partitions: request.partitionStates.map(({ topic, partition }) => ({ topic, partition, errorCode })) }
     }
     const partitions = this.#roles.leaderAndIsr(request.partitionStates)
-    for (const { topic, partition } of this.#logs.futures()) {
+    for (const { topic, partition } of this.#logs.futures.all()) {
       const replica = this.#hosted.get(topic, partition)
       if (replica !== undefined) this.#moves.resume(replica)
     }

@@ -26,6 +26,8 @@ export interface BenchOptions {
   readonly faithful?: readonly string[]
   readonly topicConfig?: Readonly<Record<string, string>>
   readonly config?: Partial<ReplicationConfig>
+  /** Default one, `LOG_DIR`. */
+  readonly logDirs?: readonly string[]
   /** One-way delay of a message, milliseconds; default 1. */
   readonly delay?: (rng: SeededRng) => number
 }
@@ -42,10 +44,10 @@ class BenchBroker {
   /** By the last UpdateMetadata. */
   alive: readonly BrokerId[] = []
 
-  constructor(id: BrokerId, clock: Clock) {
+  constructor(id: BrokerId, clock: Clock, logDirs: readonly string[]) {
     this.id = id
     this.disk = new MemoryDisk({ clock })
-    this.disk.makeDirectory(LOG_DIR)
+    for (const logDir of logDirs) this.disk.makeDirectory(logDir)
   }
 }
 
@@ -94,7 +96,7 @@ export class Bench {
     this.topicConfig = makeLogConfig({}, { 'min.insync.replicas': '2', ...options.topicConfig })
     this.zk = new FakeZooKeeper({ clock: this.clock, delay: this.#delay, fate: () => this.fates.shift() ?? 'ok' })
     this.#replicas = Array.from({ length: options.brokers ?? 3 }, (_, i) => i + 1)
-    for (const id of this.#replicas) this.brokers.set(id, new BenchBroker(id, this.clock))
+    for (const id of this.#replicas) this.brokers.set(id, new BenchBroker(id, this.clock, options.logDirs ?? [LOG_DIR]))
   }
 
   // ---------------------------------------------------------------- processes
@@ -108,7 +110,7 @@ export class Bench {
     const rng = this.rng.fork(`broker ${id}`)
     const logs = createLogManager(
       { disk: broker.disk, clock, rng, logger },
-      { ...LOG_MANAGER_OPTIONS, defaultConfig: this.topicConfig },
+      { ...LOG_MANAGER_OPTIONS, logDirs: this.#options.logDirs ?? [LOG_DIR], defaultConfig: this.topicConfig },
     )
     await logs.start(new Map())
     const replicas = createReplicaManager({
@@ -156,7 +158,7 @@ export class Bench {
       replicaFetchResponseMaxBytes: 10_485_760,
       replicaFetchBackoffMs: 1000,
       replicaAlterLogDirsMaxBytesPerSecond: Number.POSITIVE_INFINITY,
-    numReplicaFetchers: 1,
+      numReplicaFetchers: 1,
       replicaHighWatermarkCheckpointIntervalMs: 5000,
       ...this.#options.config,
       faithful: new Set(this.#options.faithful ?? []),
@@ -357,7 +359,6 @@ export class Bench {
 const NEVER = Number.POSITIVE_INFINITY
 
 const LOG_MANAGER_OPTIONS = {
-  logDirs: [LOG_DIR],
   producerIdExpirationMs: NEVER,
   retentionCheckMs: 300_000,
   flushCheckMs: NEVER,

@@ -1,9 +1,11 @@
+import type { KafkaZk } from '../../zk/store/types.ts'
 import { ConfigException } from '../base/config-def.ts'
 import type { Controller } from '../controller/types.ts'
 import { TOPIC_CONFIG_KEYS } from '../log/log-config.ts'
 import type { ReplicaManager } from '../replication/types.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import type { ConfigFollower, DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
+import { DEFAULT_BROKERS_ENTITY } from './config/dynamic-broker-config.ts'
 import { topicDefaultsOfBroker } from './config/topic-defaults.ts'
 import type { TopicConfigs } from './topic-configs.ts'
 
@@ -62,6 +64,21 @@ function checkListeners(next: BrokerConfig, now: BrokerConfig): void {
   }
   if (next.interBrokerListenerName !== now.interBrokerListenerName) {
     throw new ConfigException(`Advertised listener must be specified for inter-broker listener ${now.interBrokerListenerName}`)
+  }
+}
+
+/** What `/config/brokers` says of all brokers and of this one; `entities`: what has changed. */
+export async function readDynamicConfig(
+  zk: Pick<KafkaZk, 'getConfigs'>,
+  dynamic: DynamicBrokerConfig,
+  brokerId: number,
+  entities: readonly string[] = [DEFAULT_BROKERS_ENTITY, String(brokerId)],
+): Promise<void> {
+  const configs = await zk.getConfigs('brokers', entities)
+  for (const entity of entities) {
+    const properties = configs.get(entity) ?? {}
+    if (entity === DEFAULT_BROKERS_ENTITY) await dynamic.setClusterDefaults(properties)
+    else if (entity === String(brokerId)) await dynamic.setOfBroker(properties)
   }
 }
 

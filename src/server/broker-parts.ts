@@ -1,10 +1,10 @@
+import type { KafkaZk } from '../../zk/store/types.ts'
+import type { BrokerRegistration, Endpoint } from '../../zk/znodes/types.ts'
 import type { Logger } from '../base/logger.ts'
 import type { ControllerConfig, ControllerLog } from '../controller/types.ts'
 import type { LogManagerOptions } from '../log/log-manager-options.ts'
 import type { LogConfig } from '../log/types.ts'
 import type { IsrStore, ReplicationConfig } from '../replication/types.ts'
-import type { KafkaZk } from '../../zk/store/types.ts'
-import type { BrokerRegistration, Endpoint } from '../../zk/znodes/types.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 
 /** First run of the log's periodic tasks, as 1.1. */

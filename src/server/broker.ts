@@ -36,10 +36,10 @@ import {
 import { startCoordinators } from './broker-coordinators.ts'
 import type { Coordinators } from './broker-coordinators.ts'
 import { registerBroker } from './broker-registration.ts'
-import { followConfigChanges } from './broker-dynamic.ts'
+import { followConfigChanges, readDynamicConfig } from './broker-dynamic.ts'
 import { ConfigChangeListener } from './config-change-listener.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
-import { DEFAULT_BROKERS_ENTITY, DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
+import { DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
 import { topicDefaultsOfBroker } from './config/topic-defaults.ts'
 import { FetchSessionCache } from './fetch-session.ts'
 import { servedApis } from './handlers/index.ts'
@@ -170,7 +170,7 @@ export class KafkaServer {
   async #start(): Promise<void> {
     const zk = await this.#connectZooKeeper()
     const identity = await this.#identify(zk)
-    await this.#readDynamicConfig(zk)
+    await readDynamicConfig(zk, this.#dynamic, this.#brokerId)
     const topicConfigs = new TopicConfigs(
       zk,
       this.#log,
@@ -338,16 +338,6 @@ export class KafkaServer {
     return registerBroker(zk, this.#registration!, this.#host.clock, log, () => this.#stopping !== undefined)
   }
 
-  /** What `/config/brokers` says of all brokers and of this one (KIP-226). */
-  async #readDynamicConfig(zk: KafkaZk, entities = [DEFAULT_BROKERS_ENTITY, String(this.#brokerId)]): Promise<void> {
-    const configs = await zk.getConfigs('brokers', entities)
-    for (const entity of entities) {
-      const properties = configs.get(entity) ?? {}
-      if (entity === DEFAULT_BROKERS_ENTITY) await this.#dynamic.setClusterDefaults(properties)
-      else if (entity === String(this.#brokerId)) await this.#dynamic.setOfBroker(properties)
-    }
-  }
-
   async #changeListeners(zk: KafkaZk, next: BrokerConfig): Promise<void> {
     try {
       const bound = await this.#sockets!.changeListeners(next.listeners)
@@ -376,7 +366,7 @@ export class KafkaServer {
       clock: this.#host.clock,
       log,
       apply: async ({ type, entity }) => {
-        if (type === 'brokers') return this.#readDynamicConfig(zk, [entity])
+        if (type === 'brokers') return readDynamicConfig(zk, this.#dynamic, this.#brokerId, [entity])
         if (type !== 'topics') return
         const config = (await topicConfigs.read([entity])).get(entity)
         if (config) replicas.updateTopicConfig(entity, config)
@@ -479,6 +469,8 @@ export class KafkaServer {
   async #moveLeadersAway(): Promise<void> {
     const { values } = this.config
     const zk = this.#zk!
+    // The last broker has nobody to hand its leaders to: asking again and again would only delay its end.
+    const isLast = (await zk.getBrokerIds()).every((id) => id === this.#brokerId)
     await controlledShutdown({
       net: this.#host.net,
       clock: this.#host.clock,
@@ -491,7 +483,7 @@ export class KafkaServer {
         return endpoint && { brokerId: id!, host: endpoint.host, port: endpoint.port }
       },
       versions: interBrokerVersions(this.config.interBrokerProtocolVersion),
-      maxRetries: values.number('controlled.shutdown.max.retries'),
+      maxRetries: isLast ? 1 : values.number('controlled.shutdown.max.retries'),
       retryBackoffMs: values.number('controlled.shutdown.retry.backoff.ms'),
       socketTimeoutMs: values.number('controller.socket.timeout.ms'),
       requestTimeoutMs: values.number('request.timeout.ms'),

@@ -1,6 +1,6 @@
+import type { ConfigProperties } from '../../zk/znodes/types.ts'
 import type { ConfigType } from '../base/config-def.ts'
 import { TOPIC_CONFIG_DEF, TOPIC_CONFIG_KEYS } from '../log/log-config.ts'
-import type { ConfigProperties } from '../../zk/znodes/types.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { BROKER_CONFIG_KEYS } from './config/broker-config-defs.ts'
 import type { DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
@@ -73,7 +73,13 @@ function brokerType(name: string): ConfigType | undefined {
   return undefined
 }
 
-function describeBrokerKey(config: DynamicBrokerConfig, name: string, value: string | null, perBroker: boolean, withSynonyms: boolean): DescribedConfig {
+function describeBrokerKey(
+  config: DynamicBrokerConfig,
+  name: string,
+  value: string | null,
+  perBroker: boolean,
+  withSynonyms: boolean,
+): DescribedConfig {
   const type = brokerType(name)
   const isSensitive = type === undefined || type === 'PASSWORD'
   const synonyms = brokerSynonyms(config, name, isSensitive).filter(
@@ -126,7 +132,11 @@ function inheritedFlushInterval(originals: ReadonlyMap<string, string>): string 
 }
 
 /** A topic's settings; whether the topic exists is not asked, as in 1.1. Throws `ConfigException` for a wrong value in ZooKeeper. */
-export function describeTopic(config: DynamicBrokerConfig, overrides: ConfigProperties, withSynonyms: boolean): DescribedConfig[] {
+export function describeTopic(
+  config: DynamicBrokerConfig,
+  overrides: ConfigProperties,
+  withSynonyms: boolean,
+): DescribedConfig[] {
   const entries = TOPIC_CONFIG_KEYS.map((key): DescribedConfig => {
     const { name, type, serverDefault } = key
     const own = overrides[name]
@@ -134,10 +144,20 @@ export function describeTopic(config: DynamicBrokerConfig, overrides: ConfigProp
     const inherited = serverDefault === undefined ? undefined : inheritedText(config.current, serverDefault)
     const value = own === undefined ? (inherited ?? key.default ?? null) : showConfigText(type, own)
     const synonyms = serverDefault === undefined ? [] : brokerSynonyms(config, serverDefault, false)
-    return described(name, value, false, false, own === undefined ? synonyms : [topicSynonym(name, value), ...synonyms], withSynonyms)
+    return described(
+      name,
+      value,
+      false,
+      false,
+      own === undefined ? synonyms : [topicSynonym(name, value), ...synonyms],
+      withSynonyms,
+    )
   })
   const others = Object.entries(overrides).filter(([name]) => !TOPIC_CONFIG_DEF.key(name))
-  return [...entries, ...others.map(([name, value]) => described(name, value, false, false, [topicSynonym(name, value)], withSynonyms))]
+  return [
+    ...entries,
+    ...others.map(([name, value]) => described(name, value, false, false, [topicSynonym(name, value)], withSynonyms)),
+  ]
 }
 
 function topicSynonym(configName: string, configValue: string | null): Synonym {

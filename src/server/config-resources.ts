@@ -17,7 +17,9 @@ export function showResource({ resourceType, resourceName }: { resourceType: num
 }
 
 /** One of several entries for the same resource, the last: requests are maps in 1.1. */
-export function uniqueResources<T extends { readonly resourceType: number; readonly resourceName: string }>(resources: readonly T[]): T[] {
+export function uniqueResources<T extends { readonly resourceType: number; readonly resourceName: string }>(
+  resources: readonly T[],
+): T[] {
   return [...new Map(resources.map((one) => [`${knownResourceType(one.resourceType)} ${one.resourceName}`, one])).values()]
 }
 

@@ -1,9 +1,9 @@
-import type { Logger } from '../base/logger.ts'
-import type { KafkaVersion } from '../base/kafka-version.ts'
-import { makeLogConfig } from '../log/log-config.ts'
-import type { LogConfig } from '../log/types.ts'
 import type { KafkaZk } from '../../zk/store/types.ts'
 import type { ConfigProperties } from '../../zk/znodes/types.ts'
+import type { KafkaVersion } from '../base/kafka-version.ts'
+import type { Logger } from '../base/logger.ts'
+import { makeLogConfig } from '../log/log-config.ts'
+import type { LogConfig } from '../log/types.ts'
 
 /** The configuration of every topic that this broker has seen, from `/config/topics`. */
 export class TopicConfigs {

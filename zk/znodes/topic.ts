@@ -29,7 +29,8 @@ export function decodeTopic(topic: string, data: Buffer | null): TopicAssignment
   return new Map(
     partitions.keys().map((name) => {
       // 1.1 lets an assignment name any int32, negative ones too.
-      if (!/^-?\d{1,10}$/.test(name) || (Number(name) | 0) !== Number(name)) throw partitions.error(name, 'is not a partition number')
+      if (!/^-?\d{1,10}$/.test(name) || (Number(name) | 0) !== Number(name))
+        throw partitions.error(name, 'is not a partition number')
       return [Number(name), partitions.ints(name)]
     }),
   )

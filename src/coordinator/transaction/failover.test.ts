@@ -32,8 +32,8 @@ async function run(isCommit: boolean, strike: (world: World, number: number) => 
     assert.equal(await producer.init(), ErrorCode.NONE)
     await transact(world, producer, data, isCommit)
   }
-  await world.result(story())
-  await world.clock.advanceUntil(() => world.statesOf('id').at(-1)!.startsWith('Complete'), 120_000)
+  await world.result(story(), 20_000)
+  await world.clock.advanceUntil(() => world.statesOf('id').at(-1)!.startsWith('Complete'), 20_000)
   // Whatever is still on the way arrives.
   await world.clock.advance(10_000)
   return { world, data }

@@ -82,7 +82,7 @@ export class World {
   /** Decides what a step meets; a test may also end the coordinator in it. */
   onStep: (step: string) => Fault = () => 'none'
   /** Answers of appends to the state topic in place of success; the records are kept unless `losesRecords`. */
-  appendError = ErrorCode.NONE
+  appendError: number = ErrorCode.NONE
   losesRecords = false
   /** Milliseconds that reading the state topic takes. */
   loadMs = 0

@@ -12,11 +12,12 @@ interface Holder {
 }
 
 /**
- * Exclusive lock of a file between processes, without native code. Two things hold it together:
+ * Exclusive lock of a file between processes, without native code. What holds it together:
  * - On Linux an abstract socket named after the file's device and inode is bound as long as the lock is held. Binding is
  *   atomic and the kernel undoes it when the process dies, however it dies.
  * - The file names its holder (pid, start time, boot). That covers systems without abstract sockets, and processes in
  *   another network namespace. A holder that is gone, or whose pid went to a younger process, holds nothing.
+ * A Java broker holds a POSIX lock on the file; on Linux /proc/locks tells of it. (It can't see ours: Node has no such locks.)
  * The file stays behind empty after `release`, as Kafka's `.lock` does. Throws the platform's error when it can't be opened.
  */
 export function lockFile(path: string): { release(): void } | undefined {
@@ -26,7 +27,7 @@ export function lockFile(path: string): { release(): void } | undefined {
     const socket = bindName(`samsa.lock.${dev}.${ino}`)
     if (socket === undefined) return undefined
     const holder = parseHolder(fs.readFileSync(fd, 'utf8'))
-    if (holder !== undefined && isRunning(holder)) {
+    if ((holder !== undefined && isRunning(holder)) || hasPosixLock(dev, ino)) {
       socket.release()
       return undefined
     }
@@ -35,6 +36,23 @@ export function lockFile(path: string): { release(): void } | undefined {
   } finally {
     fs.closeSync(fd)
   }
+}
+
+function hasPosixLock(dev: number, inode: number): boolean {
+  try {
+    return listsPosixLock(fs.readFileSync('/proc/locks', 'utf8'), dev, inode)
+  } catch {
+    return false
+  }
+}
+
+/** Does /proc/locks list a POSIX lock on this file? Its lines: `1: POSIX  ADVISORY  WRITE 2465 fe:00:9988312 0 EOF`, device numbers in hex. */
+export function listsPosixLock(locks: string, dev: number, inode: number): boolean {
+  const hex = (part: number): string => part.toString(16).padStart(2, '0')
+  const major = (dev >>> 8) & 0xfff
+  const minor = (dev & 0xff) | ((dev >>> 12) & 0xfff00)
+  const file = `${hex(major)}:${hex(minor)}:${inode}`
+  return locks.split('\n').some((line) => line.includes(' POSIX ') && line.split(/\s+/).includes(file))
 }
 
 function releaseLock(path: string, inode: number, socket: { release(): void }): void {

@@ -1,8 +1,8 @@
+import type { ConfigProperties } from '../../../zk/znodes/types.ts'
 import { ConfigException, IllegalConfigError } from '../../base/config-def.ts'
 import type { Logger } from '../../base/logger.ts'
-import type { ConfigProperties } from '../../../zk/znodes/types.ts'
-import { parseBrokerConfig } from './broker-config.ts'
 import type { BrokerConfig } from './broker-config.ts'
+import { parseBrokerConfig } from './broker-config.ts'
 import { DYNAMIC_BROKER_CONFIG_DEF, isPassword, isPerBroker, isReadOnly, isSecurity, withoutListener } from './dynamic-keys.ts'
 import { decodePassword, encodePassword } from './dynamic-passwords.ts'
 
@@ -103,7 +103,9 @@ export class DynamicBrokerConfig {
   }
 
   #concerned(changed: ReadonlySet<string>): ConfigFollower[] {
-    return this.#followers.filter(({ names }) => [...changed].some((name) => names.has(name) || names.has(withoutListener(name) ?? '')))
+    return this.#followers.filter(({ names }) =>
+      [...changed].some((name) => names.has(name) || names.has(withoutListener(name) ?? '')),
+    )
   }
 
   /** Somebody may have written to ZooKeeper past AlterConfigs. */

@@ -1,5 +1,5 @@
-import { atLeast, ConfigDef } from '../../base/config-def.ts'
 import type { ConfigKey } from '../../base/config-def.ts'
+import { atLeast, ConfigDef } from '../../base/config-def.ts'
 import { BROKER_CONFIG_KEYS } from './broker-config-defs.ts'
 
 /** Which settings may change while the broker runs, and under which names a setting can be given (KIP-226). */

@@ -62,7 +62,9 @@ export function decodePassword(encoded: string, config: BrokerConfig): string {
     return value
   }
   const bytes = (name: string): Buffer => Buffer.from(part(name), 'base64')
-  const secrets = ['password.encoder.secret', 'password.encoder.old.secret'].flatMap((name) => config.values.stringOrNull(name) ?? [])
+  const secrets = ['password.encoder.secret', 'password.encoder.old.secret'].flatMap(
+    (name) => config.values.stringOrNull(name) ?? [],
+  )
   if (secrets.length === 0) throw new ConfigException('Password encoder secret not configured')
   const keyLength = Number(part('keyLength'))
   for (const secret of secrets) {

@@ -1,13 +1,13 @@
-import { ErrorCode } from '../../protocol/errors.ts'
-import type { RequestOf } from '../../protocol/apis/index.ts'
 import type { RecordsInput } from '../../base/bytes.ts'
 import type { AbortedTransaction, RecordsSlice } from '../../log/types.ts'
+import type { RequestOf } from '../../protocol/apis/index.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { FetchPartition, FetchPartitionResult } from '../../replication/types.ts'
-import type { FetchContext, RequestedPartition } from '../fetch-session.ts'
 import { convertForFetch, magicForFetch } from '../down-conversion.ts'
-import { uniquePartitions } from '../unique-partitions.ts'
-import { LATER } from '../request-types.ts'
+import type { FetchContext, RequestedPartition } from '../fetch-session.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
+import { LATER } from '../request-types.ts'
+import { uniquePartitions } from '../unique-partitions.ts'
 
 type Request = RequestOf<'Fetch'>
 type Response = ResponseInput<'Fetch'>

@@ -1,9 +1,9 @@
-import { ErrorCode } from '../../protocol/errors.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { DeleteRecordsEntry, DeleteRecordsResult } from '../../replication/types.ts'
 import { isInternalTopic } from '../internal-topics.ts'
-import { LATER } from '../request-types.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
+import { LATER } from '../request-types.ts'
 import { uniquePartitions } from '../unique-partitions.ts'
 
 type Request = RequestOf<'DeleteRecords'>

@@ -1,18 +1,29 @@
 import { validateTopicName } from '../../controller/topic-admin.ts'
-import { ErrorCode } from '../../protocol/errors.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
-import { toApiError } from '../admin-errors.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { ApiError } from '../admin-errors.ts'
-import { describeBroker, describeClusterDefaults, describeTopic } from '../config-descriptions.ts'
+import { toApiError } from '../admin-errors.ts'
 import type { DescribedConfig } from '../config-descriptions.ts'
-import { knownResourceType, parseBrokerId, ResourceType, resourceTypeName, showResource, uniqueResources } from '../config-resources.ts'
+import { describeBroker, describeClusterDefaults, describeTopic } from '../config-descriptions.ts'
+import {
+  knownResourceType,
+  parseBrokerId,
+  ResourceType,
+  resourceTypeName,
+  showResource,
+  uniqueResources,
+} from '../config-resources.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
 
 type Request = RequestOf<'DescribeConfigs'>
 type Resource = Request['resources'][number]
 type Response = ResponseInput<'DescribeConfigs'>
 
-async function describe(broker: BrokerServices, resource: Resource, withSynonyms: boolean): Promise<DescribedConfig[] | ApiError> {
+async function describe(
+  broker: BrokerServices,
+  resource: Resource,
+  withSynonyms: boolean,
+): Promise<DescribedConfig[] | ApiError> {
   const { resourceType, resourceName } = resource
   const { dynamicConfig, zk, brokerId } = broker
   if (resourceType === ResourceType.TOPIC) {

@@ -1,14 +1,21 @@
+import type { ConfigEntityType, ConfigProperties } from '../../../zk/znodes/types.ts'
 import { ConfigException, IllegalConfigError } from '../../base/config-def.ts'
 import { validateTopicName } from '../../controller/topic-admin.ts'
 import { TopicAdminError } from '../../controller/topic-errors.ts'
 import { validateTopicConfig } from '../../log/log-config.ts'
-import { ErrorCode } from '../../protocol/errors.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
-import type { ConfigEntityType, ConfigProperties } from '../../../zk/znodes/types.ts'
-import { toApiError } from '../admin-errors.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { ApiError } from '../admin-errors.ts'
+import { toApiError } from '../admin-errors.ts'
 import { DEFAULT_BROKERS_ENTITY } from '../config/dynamic-broker-config.ts'
-import { knownResourceType, parseBrokerId, ResourceType, resourceTypeName, showResource, uniqueResources } from '../config-resources.ts'
+import {
+  knownResourceType,
+  parseBrokerId,
+  ResourceType,
+  resourceTypeName,
+  showResource,
+  uniqueResources,
+} from '../config-resources.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
 
 type Request = RequestOf<'AlterConfigs'>
@@ -30,7 +37,12 @@ function propertiesOf({ configEntries }: Resource): Record<string, string> | und
 }
 
 /** Replaces all settings of the entity and tells every broker. */
-async function write(broker: BrokerServices, type: ConfigEntityType, entity: string, properties: ConfigProperties): Promise<void> {
+async function write(
+  broker: BrokerServices,
+  type: ConfigEntityType,
+  entity: string,
+  properties: ConfigProperties,
+): Promise<void> {
   await broker.zk.setConfig(type, entity, properties)
   await broker.zk.createConfigChangeNotification(`${type}/${entity}`)
 }

@@ -1,7 +1,7 @@
 import { partitionKey } from '../../base/ids.ts'
 import type { Log } from '../../log/types.ts'
-import { ErrorCode } from '../../protocol/errors.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { BrokerServices, HandlerEntry, ResponseInput } from '../request-types.ts'
 
 type Request = RequestOf<'DescribeLogDirs'>
@@ -39,7 +39,7 @@ function describe(broker: BrokerServices, request: Request): LogDir[] {
     else topics.set(topic, [replica])
   }
   for (const log of logManager.all()) add(log, false)
-  for (const log of logManager.futures()) add(log, true)
+  for (const log of logManager.futures.all()) add(log, true)
   const live = logManager.liveDirectories.map((logDir): LogDir => {
     const topics = [...(byDirectory.get(logDir) ?? [])].map(([topic, partitions]) => ({ topic, partitions }))
     return { errorCode: ErrorCode.NONE, logDir, topics }

@@ -1,11 +1,11 @@
-import { addPartitions } from '../../controller/topic-admin.ts'
-import { ErrorCode } from '../../protocol/errors.ts'
-import type { RequestOf } from '../../protocol/apis/index.ts'
 import type { TopicAssignment } from '../../../zk/znodes/types.ts'
-import { toApiError } from '../admin-errors.ts'
+import { addPartitions } from '../../controller/topic-admin.ts'
+import type { RequestOf } from '../../protocol/apis/index.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { ApiError } from '../admin-errors.ts'
-import { LATER } from '../request-types.ts'
+import { toApiError } from '../admin-errors.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
+import { LATER } from '../request-types.ts'
 
 type Request = RequestOf<'CreatePartitions'>
 type Wanted = Request['topicPartitions'][number]

@@ -1,13 +1,13 @@
+import type { Endpoint } from '../../../zk/znodes/types.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { MetricRegistry } from '../../metrics/registry.ts'
 import type { Clock, Timer } from '../../ports/clock.ts'
 import type { Connection, FrameReceiver, Listener, Net } from '../../ports/net.ts'
-import type { Endpoint } from '../../../zk/znodes/types.ts'
 import type { BrokerServices, ServedApi } from '../request-types.ts'
-import { RequestConnection } from './request-connection.ts'
 import type { ConnectionHost } from './request-connection.ts'
-import { createRequestMetrics } from './request-metrics.ts'
+import { RequestConnection } from './request-connection.ts'
 import type { RequestMetrics } from './request-metrics.ts'
+import { createRequestMetrics } from './request-metrics.ts'
 import { WriterPool } from './writer-pool.ts'
 
 export interface SocketServerOptions {
@@ -103,14 +103,18 @@ export class SocketServer implements ConnectionHost {
    */
   async changeListeners(listeners: readonly Endpoint[]): Promise<readonly Endpoint[]> {
     const kept = this.#bound.filter(({ listenerName }) => listeners.some((one) => one.listenerName === listenerName))
-    const added = await this.#bindAll(listeners.filter(({ listenerName }) => !kept.some((one) => one.listenerName === listenerName)))
+    const added = await this.#bindAll(
+      listeners.filter(({ listenerName }) => !kept.some((one) => one.listenerName === listenerName)),
+    )
     this.#bound = [...kept, ...added]
     const isGone = (listenerName: string): boolean => !this.#bound.some((one) => one.listenerName === listenerName)
     const closing = this.#listeners.filter(({ listenerName }) => isGone(listenerName))
     for (const listener of closing) this.#listeners.splice(this.#listeners.indexOf(listener), 1)
     await Promise.all(closing.map((listener) => listener.close()))
     for (const connection of [...this.#connections]) if (isGone(connection.listenerName)) connection.close()
-    if (this.#processing) for (const listener of this.#listeners) if (added.some((one) => one.listenerName === listener.listenerName)) listener.start()
+    if (this.#processing)
+      for (const listener of this.#listeners)
+        if (added.some((one) => one.listenerName === listener.listenerName)) listener.start()
     return this.#bound
   }
 
