@@ -205,7 +205,10 @@ describe('tidy', () => {
       .map(({ path }) => path)
       .filter(
         (path) =>
-          !imported.has(path) && !entries.includes(path) && !/\.(test|d)\.ts$/.test(path) && !path.startsWith('integration-tests/'),
+          !imported.has(path) &&
+          !entries.includes(path) &&
+          !/\.(test|d)\.ts$/.test(path) &&
+          !path.startsWith('integration-tests/'),
       )
     assert.deepEqual(orphans, [])
   })

@@ -36,7 +36,12 @@ describe('dynamic configuration', () => {
     const { leader } = await cluster.partitionState('t', 0)
     const recordSet = new BatchBuilder().append(Date.now(), null, Buffer.alloc(bytes)).build()
     const topicData = [{ topic: 't', data: [{ partition: 0, recordSet }] }]
-    const answer = await ask(cluster.broker(leader).address, 'Produce', 5, { transactionalId: null, acks: 1, timeout: 5000, topicData })
+    const answer = await ask(cluster.broker(leader).address, 'Produce', 5, {
+      transactionalId: null,
+      acks: 1,
+      timeout: 5000,
+      topicData,
+    })
     return answer.responses[0]!.partitionResponses[0]!.errorCode
   }
 
@@ -72,7 +77,10 @@ describe('dynamic configuration', () => {
     assert.equal((await alter(0, { 'broker.id': '7' })).errorCode, 42)
     assert.equal((await alter(0, { 'num.replica.fetchers': '2' }, true)).errorCode, 0)
     assert.equal((await describeOne(0, 'num.replica.fetchers'))?.configValue, '1')
-    assert.match((await alter(0, { 'listener.name.x.ssl.keystore.password': 'secret' })).errorMessage ?? '', /secret not configured/)
+    assert.match(
+      (await alter(0, { 'listener.name.x.ssl.keystore.password': 'secret' })).errorMessage ?? '',
+      /secret not configured/,
+    )
   })
 
   it('fetchers are spread anew and go on', async () => {
@@ -109,7 +117,10 @@ describe('dynamic configuration', () => {
 
   it('holds after a restart', async () => {
     assert.equal((await alter(0, { 'log.retention.ms': '7200000' })).errorCode, 0)
-    await eventually('the topic inherits it', async () => (await describeOne(0, 'retention.ms', TOPIC, 't'))?.configValue === '7200000')
+    await eventually(
+      'the topic inherits it',
+      async () => (await describeOne(0, 'retention.ms', TOPIC, 't'))?.configValue === '7200000',
+    )
     await cluster.broker(0).stop()
     await cluster.broker(0).start()
     await cluster.registered(2)

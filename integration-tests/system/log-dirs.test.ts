@@ -1,7 +1,6 @@
 /** KIP-113 on a running cluster: replicas move between the log directories of a broker while records come in. */
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'

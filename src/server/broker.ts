@@ -466,27 +466,47 @@ export class KafkaServer {
     }
   }
 
+  /** As ZooKeeper names it; while ZooKeeper is away, as the last UpdateMetadata named it. */
+  async #findController(): Promise<{ brokerId: number; host: string; port: number } | undefined> {
+    const zk = this.#zk!
+    const listener = this.config.interBrokerListenerName
+    const asked = async (): Promise<{ brokerId: number; host: string; port: number } | undefined> => {
+      const id = await zk.getControllerId()
+      const broker = id === undefined ? undefined : await zk.getBroker(id)
+      const endpoint = broker?.endpoints.find(({ listenerName }) => listenerName === listener)
+      return endpoint && { brokerId: id!, host: endpoint.host, port: endpoint.port }
+    }
+    const known = (): { brokerId: number; host: string; port: number } | undefined => {
+      const brokerId = this.#metadataCache.controllerId
+      const endpoint = this.#metadataCache.endpoint(brokerId, listener)
+      return endpoint && { brokerId, host: endpoint.host, port: endpoint.port }
+    }
+    if (zk.session.state !== 'connected') return known()
+    // The session may be lost in the middle; requests then wait for the next one, this shutdown does not.
+    const given = new Promise<'late'>((resolve) => void this.#host.clock.timer(this.config.zookeeperSessionTimeoutMs, () => resolve('late')))
+    const answer = await Promise.race([asked(), given])
+    return answer === 'late' ? known() : answer
+  }
+
   async #moveLeadersAway(): Promise<void> {
     const { values } = this.config
-    const zk = this.#zk!
+    const cache = this.#metadataCache
     // The last broker has nobody to hand its leaders to: asking again and again would only delay its end.
-    const isLast = (await zk.getBrokerIds()).every((id) => id === this.#brokerId)
+    const isLast = [...cache.brokers.keys()].every((id) => id === this.#brokerId)
+    // While ZooKeeper is away the controller most likely can't move anything either: it gets one chance, as long as a session lives.
+    const isAway = this.#zk!.session.state !== 'connected'
+    const patience = values.number('request.timeout.ms')
     await controlledShutdown({
       net: this.#host.net,
       clock: this.#host.clock,
       logger: this.#log,
       brokerId: this.#brokerId,
-      findController: async () => {
-        const id = await zk.getControllerId()
-        const broker = id === undefined ? undefined : await zk.getBroker(id)
-        const endpoint = broker?.endpoints.find(({ listenerName }) => listenerName === this.config.interBrokerListenerName)
-        return endpoint && { brokerId: id!, host: endpoint.host, port: endpoint.port }
-      },
+      findController: () => this.#findController(),
       versions: interBrokerVersions(this.config.interBrokerProtocolVersion),
-      maxRetries: isLast ? 1 : values.number('controlled.shutdown.max.retries'),
+      maxRetries: isLast || isAway ? 1 : values.number('controlled.shutdown.max.retries'),
       retryBackoffMs: values.number('controlled.shutdown.retry.backoff.ms'),
       socketTimeoutMs: values.number('controller.socket.timeout.ms'),
-      requestTimeoutMs: values.number('request.timeout.ms'),
+      requestTimeoutMs: isAway ? Math.min(patience, this.config.zookeeperSessionTimeoutMs) : patience,
     })
   }
 }

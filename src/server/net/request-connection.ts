@@ -124,11 +124,6 @@ export class RequestConnection implements FrameReceiver {
     return this.#socket.remoteAddress
   }
 
-  /** Requests that are being handled. */
-  get inProgress(): number {
-    return this.#slots.length
-  }
-
   // ---- what the port tells
 
   maxFrameBytes(): number {

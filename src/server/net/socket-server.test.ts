@@ -270,7 +270,7 @@ test('connections per address are limited', async () => {
   assert.equal(server.connectionCount, 3)
 })
 
-test('idle connections are closed, waiting and active ones are not', async () => {
+test('idle connections are closed, also those that wait for an answer; active ones are not', async () => {
   const { open, clock, produces, server } = await fixture({ maxIdleMs: 1000 })
   const idle = open()
   const waiting = open()
@@ -281,7 +281,7 @@ test('idle connections are closed, waiting and active ones are not', async () =>
   produces.get(2)!.respond(produced(2))
   await turn()
   clock.advanceSync(700)
-  assert.deepEqual([idle.isEnded, waiting.isEnded, active.isEnded], [true, false, false])
+  assert.deepEqual([idle.isEnded, waiting.isEnded, active.isEnded], [true, true, false])
   await server.shutdown()
   assert.deepEqual([waiting.isEnded, active.isEnded, server.connectionCount], [true, true, 0])
 })

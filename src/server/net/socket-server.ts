@@ -249,7 +249,8 @@ export class SocketServer implements ConnectionHost {
       () => {
         const oldest = clock.now() - maxIdleMs
         for (const connection of [...this.#connections]) {
-          if (connection.lastActiveMs > oldest || connection.inProgress > 0) continue
+          // As in 1.1 also one that waits for an answer: nobody may be left at its other end.
+          if (connection.lastActiveMs > oldest) continue
           this.log.debug(`About to close the idle connection from ${connection.id} due to being idle for ${maxIdleMs} millis`)
           connection.close()
         }

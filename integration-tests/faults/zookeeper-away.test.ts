@@ -1,0 +1,53 @@
+/** G22: while ZooKeeper is away leaders keep serving, a broker can be stopped, and afterwards everything goes on by itself. */
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually, kcat } from '../harness/brokers.ts'
+import { TestCluster } from '../harness/cluster.ts'
+
+describe('ZooKeeper is away', () => {
+  let cluster: TestCluster
+  before(async () => {
+    cluster = await TestCluster.start({
+      brokers: 3,
+      proxied: true,
+      properties: { 'min.insync.replicas': 2, 'default.replication.factor': 3 },
+    })
+    await cluster.createTopic('served', 1, 3)
+  })
+  after(() => cluster.close())
+
+  it('for longer than a session: produce with acks=all and consume go on', async () => {
+    for (const proxy of cluster.proxies) proxy.refuse()
+    for (let i = 0; i < 8; i++) {
+      await kcat(cluster.bootstrap, ['-P', '-t', 'served', '-p', '0', '-X', 'acks=all'], `line ${i}\n`)
+      await sleep(500)
+    }
+    const read = await kcat(cluster.bootstrap, ['-C', '-t', 'served', '-p', '0', '-e', '-q'])
+    assert.equal(read, Array.from({ length: 8 }, (_, i) => `line ${i}\n`).join(''))
+  })
+
+  it('a broker stops in seconds all the same, with exit code 0', async () => {
+    const { leader } = await cluster.partitionState('served', 0)
+    const other = cluster.brokers.find(({ options }) => options.id !== leader) ?? assert.fail()
+    const began = performance.now()
+    await other.stop()
+    assert.ok(performance.now() - began < 10_000, `took ${Math.round(performance.now() - began)} ms`)
+  })
+
+  it('it is back: everybody registers, and records can be written and read', async () => {
+    for (const proxy of cluster.proxies) proxy.heal()
+    for (const broker of cluster.brokers) if (broker.exit !== undefined) await broker.start()
+    await cluster.registered(3)
+    await cluster.fullIsr('served', 1, 3)
+    await eventually('a record is acknowledged', async () => {
+      await kcat(
+        cluster.bootstrap,
+        ['-P', '-t', 'served', '-p', '0', '-X', 'acks=all', '-X', 'message.timeout.ms=3000'],
+        'after\n',
+      )
+      return true
+    })
+    assert.match(await kcat(cluster.bootstrap, ['-C', '-t', 'served', '-p', '0', '-e', '-q']), /line 7\n(after\n)+$/)
+  })
+})
