@@ -86,10 +86,6 @@ class KafkaController implements Controller {
     this.enqueue({ kind: 'ControlledShutdown', brokerId, done })
   }
 
-  uncleanElectionEnabled(): void {
-    this.enqueue({ kind: 'UncleanLeaderElectionEnable' })
-  }
-
   async stop(): Promise<void> {
     this.stopped = true
     for (const timer of this.timers) timer.cancel()

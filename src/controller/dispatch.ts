@@ -4,7 +4,6 @@ import { controlledShutdown } from './controlled-shutdown.ts'
 import { replicasDeleted, topicDeletion } from './deletion.ts'
 import type { ControllerEvent } from './events.ts'
 import { isrChangeNotification } from './isr-change.ts'
-import { uncleanElectionEnabled } from './leadership.ts'
 import { leaderAndIsrResponse, logDirEventNotification } from './log-dir-event.ts'
 import { autoRebalance, preferredElection } from './preferred-election.ts'
 import { partitionReassignment, reassignmentIsrChange } from './reassignment.ts'
@@ -44,8 +43,6 @@ export function dispatch(term: Term, event: TermEvent): Promise<void> {
       return preferredElection(term)
     case 'AutoPreferredReplicaLeaderElection':
       return autoRebalance(term)
-    case 'UncleanLeaderElectionEnable':
-      return uncleanElectionEnabled(term)
     case 'ControlledShutdown':
       return controlledShutdown(term, event.brokerId, event.done)
     case 'LeaderAndIsrResponseReceived':

@@ -29,7 +29,6 @@ export type ControllerEvent =
   | { readonly kind: 'LogDirEventNotification' }
   | { readonly kind: 'PreferredReplicaLeaderElection' }
   | { readonly kind: 'AutoPreferredReplicaLeaderElection' }
-  | { readonly kind: 'UncleanLeaderElectionEnable' }
   | { readonly kind: 'ControlledShutdown'; readonly brokerId: BrokerId; readonly done: ShutdownDone }
   | { readonly kind: 'LeaderAndIsrResponseReceived'; readonly brokerId: BrokerId; readonly response: ResponseOf<'LeaderAndIsr'> }
 
@@ -54,7 +53,6 @@ export const CONTROLLER_STATES: Readonly<Record<EventKind, string>> = {
   LogDirEventNotification: 'LogDirChange',
   PreferredReplicaLeaderElection: 'ManualLeaderBalance',
   AutoPreferredReplicaLeaderElection: 'AutoLeaderBalance',
-  UncleanLeaderElectionEnable: 'UncleanLeaderElectionEnable',
   ControlledShutdown: 'ControlledShutdown',
   LeaderAndIsrResponseReceived: 'LeaderAndIsrResponseReceived',
 }
@@ -79,7 +77,6 @@ const COALESCED: ReadonlySet<EventKind> = new Set<EventKind>([
   'IsrChangeNotification',
   'LogDirEventNotification',
   'PreferredReplicaLeaderElection',
-  'UncleanLeaderElectionEnable',
 ])
 
 /**

@@ -61,12 +61,6 @@ export async function bringOnline(
   return offline.length > 0 ? (await electLeaders(term, offline, 'offline')).written : new Set()
 }
 
-/** `unclean.leader.election.enable` became true for this broker: partitions without a leader may have one now (KIP-226). */
-export async function uncleanElectionEnabled(term: Term): Promise<void> {
-  await bringOnline(term)
-  term.batch.flush()
-}
-
 /**
  * Replicas of one broker go to OfflineReplica: StopReplica (which keeps the data) to it, out of the ISR in ZooKeeper, and the other
  * replicas are told - except of topics under deletion. A partition that never had a leader has nothing to write (1.1 gets stuck there,

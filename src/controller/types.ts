@@ -80,8 +80,6 @@ export interface Controller {
   ): void
   /** Re-registration after a session expiry is the broker's own registration function. */
   stop(): Promise<void>
-  /** `unclean.leader.election.enable` became true: an active controller elects where it could not before. */
-  uncleanElectionEnabled(): void
   /** For the live view and metrics. */
   onEvent(listener: (event: ControllerNote) => void): void
   /** Name of the controller state as 1.1's metrics have it: Idle, BrokerChange, TopicChange, ... */

@@ -21,7 +21,12 @@ export interface StateTopic {
    * during the call. Afterwards waits until all of it is replicated: what a leader knows and its followers do not could still be lost.
    * `stale` is asked between pieces; true ends it with 'stale', as does the loss of leadership. 'failed': the disk.
    */
-  readAll(partition: PartitionId, chunkBytes: number, visit: (batches: Buffer) => void, stale: () => boolean): Promise<'done' | 'stale' | 'failed'>
+  readAll(
+    partition: PartitionId,
+    chunkBytes: number,
+    visit: (batches: Buffer) => void,
+    stale: () => boolean,
+  ): Promise<'done' | 'stale' | 'failed'>
 }
 
 /** Leadership of a state topic's partition moved; `leaderEpoch` is the epoch of the coordinator. */

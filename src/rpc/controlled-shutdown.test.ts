@@ -111,3 +111,12 @@ test('no attempts allowed: nothing is asked', async () => {
   assert.equal(await run(), false)
   assert.equal(controller.heard.length, 0)
 })
+
+test('the last broker does not ask again for what nobody can take', async () => {
+  const { clock, controller, run } = await bed({ isAlone: () => true })
+  controller.script = (heard) =>
+    heard.answer<'ControlledShutdown'>({ errorCode: 0, partitionsRemaining: [{ topic: 't', partition: 0 }] })
+  assert.equal(await run(), false)
+  assert.equal(controller.heard.length, 1)
+  assert.ok(clock.now() < 5000)
+})

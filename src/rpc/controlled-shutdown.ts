@@ -22,6 +22,8 @@ export interface ControlledShutdownOptions {
   >
   /** `interBrokerVersions` of the configured protocol. */
   readonly versions: VersionTable
+  /** True when no other broker lives that could take leaders over: then a failed attempt is not repeated. */
+  readonly isAlone?: () => boolean
   /** `controlled.shutdown.max.retries` (3): attempts. */
   readonly maxRetries: number
   /** `controlled.shutdown.retry.backoff.ms` (5000): pause after a failed attempt. */
@@ -48,6 +50,7 @@ export async function controlledShutdown(options: ControlledShutdownOptions): Pr
       logger.info('Controlled shutdown succeeded')
       return true
     }
+    if (options.isAlone?.() === true) break
     if (left > 1) {
       await new Promise<void>((resolve) => void clock.timer(retryBackoffMs, resolve))
       logger.warn('Retrying controlled shutdown after the previous attempt failed...')

@@ -1,16 +1,18 @@
+import type { KafkaZk } from '../../zk/store/types.ts'
+import { parseKafkaVersion } from '../base/kafka-version.ts'
 import type { Logger } from '../base/logger.ts'
 import { GroupCoordinator } from '../coordinator/group/coordinator.ts'
 import type { GroupConfig } from '../coordinator/group/types.ts'
 import { TransactionCoordinator } from '../coordinator/transaction/coordinator.ts'
 import type { TransactionConfig } from '../coordinator/transaction/types.ts'
-import { parseKafkaVersion } from '../base/kafka-version.ts'
+import type { MetricRegistry } from '../metrics/registry.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Net } from '../ports/net.ts'
 import type { Rng } from '../ports/rng.ts'
 import type { ReplicaManager } from '../replication/types.ts'
 import { interBrokerVersions } from '../rpc/versions.ts'
-import type { KafkaZk } from '../../zk/store/types.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
+import { registerGroupMetrics } from './coordinator-metrics.ts'
 import { GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC } from './internal-topics.ts'
 import type { MetadataCache } from './metadata-cache.ts'
 import type { ProducerIds } from './producer-ids.ts'
@@ -20,6 +22,7 @@ import { MarkerChannels } from './transaction-markers.ts'
 export interface CoordinatorParts {
   readonly brokerId: number
   readonly config: BrokerConfig
+  readonly metrics: MetricRegistry
   readonly clock: Clock
   readonly rng: Rng
   readonly net: Net
@@ -70,6 +73,10 @@ export async function startCoordinators(parts: CoordinatorParts): Promise<Coordi
   })
   followLeadership(replicas, GROUP_METADATA_TOPIC, groups)
   followLeadership(replicas, TRANSACTION_STATE_TOPIC, transactions)
+  registerGroupMetrics(parts.metrics, groups)
+  const markerMetrics = 'kafka.coordinator.transaction:type=TransactionMarkerChannelManager'
+  parts.metrics.gauge(`${markerMetrics},name=UnknownDestinationQueueSize`, () => transactions.unknownDestinations)
+  parts.metrics.gauge(`${markerMetrics},name=LogAppendRetryQueueSize`, () => transactions.completionRetries)
   groups.startup()
   transactions.start()
   return {

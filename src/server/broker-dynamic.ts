@@ -1,18 +1,19 @@
 import type { KafkaZk } from '../../zk/store/types.ts'
 import { ConfigException } from '../base/config-def.ts'
-import type { Controller } from '../controller/types.ts'
+import type { Logger } from '../base/logger.ts'
 import { TOPIC_CONFIG_KEYS } from '../log/log-config.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { ReplicaManager } from '../replication/types.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import type { ConfigFollower, DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
 import { DEFAULT_BROKERS_ENTITY } from './config/dynamic-broker-config.ts'
 import { topicDefaultsOfBroker } from './config/topic-defaults.ts'
+import { ConfigChangeListener } from './config-change-listener.ts'
 import type { TopicConfigs } from './topic-configs.ts'
 
 /** What follows changes of the broker's configuration while it runs (KIP-226). */
 export interface DynamicParts {
   readonly replicas: ReplicaManager
-  readonly controller: Controller
   readonly topicConfigs: TopicConfigs
   /** Opens and closes listeners by name, then registers what is advertised now. */
   changeListeners(next: BrokerConfig, previous: BrokerConfig): Promise<void>
@@ -67,6 +68,29 @@ function checkListeners(next: BrokerConfig, now: BrokerConfig): void {
   }
 }
 
+/** Follows `/config/changes`: topics and brokers are read again. */
+export function configChangeListener(
+  zk: KafkaZk,
+  dynamic: DynamicBrokerConfig,
+  brokerId: number,
+  { replicas, topicConfigs }: Pick<DynamicParts, 'replicas' | 'topicConfigs'>,
+  host: { readonly clock: Clock; readonly logger: Logger },
+): ConfigChangeListener {
+  const log = host.logger.child('', 'kafka.server.DynamicConfigManager')
+  return new ConfigChangeListener({
+    zk,
+    clock: host.clock,
+    log,
+    apply: async ({ type, entity }) => {
+      if (type === 'brokers') return readDynamicConfig(zk, dynamic, brokerId, [entity])
+      if (type !== 'topics') return
+      const config = (await topicConfigs.read([entity])).get(entity)
+      if (config) replicas.updateTopicConfig(entity, config)
+      log.info(`Processing notification(s) to /config/changes: configuration of topic ${entity} is read again`)
+    },
+  })
+}
+
 /** What `/config/brokers` says of all brokers and of this one; `entities`: what has changed. */
 export async function readDynamicConfig(
   zk: Pick<KafkaZk, 'getConfigs'>,
@@ -82,9 +106,12 @@ export async function readDynamicConfig(
   }
 }
 
-/** Threads, cleaner, topic defaults, elections, listeners: each told of the settings that concern it. */
+/**
+ * Threads, cleaner, topic defaults, listeners: each told of the settings that concern it. `unclean.leader.election.enable` needs no telling:
+ * the controller looks at it in every election (and, as in 1.1, begins none because of it).
+ */
 export function followConfigChanges(dynamic: DynamicBrokerConfig, parts: DynamicParts): void {
-  const { replicas, controller, topicConfigs } = parts
+  const { replicas, topicConfigs } = parts
   const followers: ConfigFollower[] = [
     {
       names: THREADS,
@@ -102,13 +129,6 @@ export function followConfigChanges(dynamic: DynamicBrokerConfig, parts: Dynamic
         topicConfigs.changeDefaults(topicDefaultsOfBroker(next))
         const topics = new Set([...replicas.partitions()].map(({ topic }) => topic))
         for (const topic of topics) replicas.updateTopicConfig(topic, topicConfigs.get(topic))
-      },
-    },
-    {
-      names: new Set(['unclean.leader.election.enable']),
-      validate: () => {},
-      apply: (next) => {
-        if (next.values.boolean('unclean.leader.election.enable')) controller.uncleanElectionEnabled()
       },
     },
     {

@@ -1,7 +1,9 @@
 import type { KafkaZk } from '../../zk/store/types.ts'
 import type { BrokerRegistration, Endpoint } from '../../zk/znodes/types.ts'
+import { AssertionError } from '../base/assert.ts'
 import type { Logger } from '../base/logger.ts'
 import type { ControllerConfig, ControllerLog } from '../controller/types.ts'
+import { LogStartError } from '../log/log-directory.ts'
 import type { LogManagerOptions } from '../log/log-manager-options.ts'
 import type { LogConfig } from '../log/types.ts'
 import type { IsrStore, ReplicationConfig } from '../replication/types.ts'
@@ -110,6 +112,13 @@ export function brokerJsonVersion(config: BrokerConfig): 2 | 3 | 4 {
 /** The controller's log lines go to `kafka.controller.KafkaController`. */
 export function controllerLog(log: Logger): ControllerLog {
   return log.child('', 'kafka.controller.KafkaController')
+}
+
+/** How the log shows why a start failed: an operating error by name and text alone, a bug with its stack. */
+export function shownStartError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof AssertionError || error instanceof TypeError || error instanceof RangeError)
+    return error
+  return `${error instanceof LogStartError ? `kafka.common.${error.kind}` : error.name}: ${error.message}`
 }
 
 /** A cluster id as 1.1 makes it: 16 random bytes of a version 4 UUID, URL-safe base64 without padding. */

@@ -1,8 +1,9 @@
-import { AssertionError } from '../base/assert.ts'
+import { openKafkaZk } from '../../zk/store/index.ts'
+import type { KafkaZk } from '../../zk/store/types.ts'
+import type { BrokerRegistration, Endpoint } from '../../zk/znodes/types.ts'
 import type { Logger } from '../base/logger.ts'
 import { createController } from '../controller/controller.ts'
 import type { Controller } from '../controller/types.ts'
-import { LogStartError } from '../log/log-directory.ts'
 import { createLogManager } from '../log/log-manager.ts'
 import type { LogManager } from '../log/types.ts'
 import { LoopDelay } from '../metrics/loop-delay.ts'
@@ -14,15 +15,15 @@ import type { Rng } from '../ports/rng.ts'
 import { createReplicaManager } from '../replication/replica-manager.ts'
 import type { PeerRpc, ReplicaManager } from '../replication/types.ts'
 import { controlledShutdown } from '../rpc/controlled-shutdown.ts'
-import { createControllerChannels } from '../rpc/controller-channel.ts'
 import type { ControllerChannels } from '../rpc/controller-channel.ts'
+import { createControllerChannels } from '../rpc/controller-channel.ts'
 import { createPeerRpc } from '../rpc/peer-channel.ts'
 import { interBrokerVersions } from '../rpc/versions.ts'
-import { openKafkaZk } from '../../zk/store/index.ts'
-import type { KafkaZk } from '../../zk/store/types.ts'
-import type { BrokerRegistration, Endpoint } from '../../zk/znodes/types.ts'
-import { markDirectories, readStoredIdentity } from './broker-identity.ts'
+import type { Coordinators } from './broker-coordinators.ts'
+import { startCoordinators } from './broker-coordinators.ts'
+import { configChangeListener, followConfigChanges, readDynamicConfig } from './broker-dynamic.ts'
 import type { StoredIdentity } from './broker-identity.ts'
+import { markDirectories, readStoredIdentity } from './broker-identity.ts'
 import {
   brokerJsonVersion,
   clusterIdFrom,
@@ -32,15 +33,13 @@ import {
   logManagerOptions,
   registrationOf,
   replicationConfig,
+  shownStartError,
 } from './broker-parts.ts'
-import { startCoordinators } from './broker-coordinators.ts'
-import type { Coordinators } from './broker-coordinators.ts'
 import { registerBroker } from './broker-registration.ts'
-import { followConfigChanges, readDynamicConfig } from './broker-dynamic.ts'
-import { ConfigChangeListener } from './config-change-listener.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
 import { topicDefaultsOfBroker } from './config/topic-defaults.ts'
+import type { ConfigChangeListener } from './config-change-listener.ts'
 import { FetchSessionCache } from './fetch-session.ts'
 import { servedApis } from './handlers/index.ts'
 import { MetadataCache } from './metadata-cache.ts'
@@ -160,7 +159,7 @@ export class KafkaServer {
     } catch (error) {
       // Told to stop while starting: whatever failed then failed because of that.
       if (!this.#stopping) {
-        this.#log.error('Fatal error during KafkaServer startup. Prepare to shutdown', shown(error))
+        this.#log.error('Fatal error during KafkaServer startup. Prepare to shutdown', shownStartError(error))
         await this.shutdown()
       }
       throw error
@@ -187,10 +186,19 @@ export class KafkaServer {
     const controller = this.#startController(zk)
     const producerIds = new ProducerIds(() => zk.claimProducerIdBlock(this.#brokerId))
     await producerIds.start()
-    const { config, metadataCache } = { config: this.config, metadataCache: this.#metadataCache }
-    const coordinators = await startCoordinators({ ...this.#host, brokerId: this.#brokerId, config, zk, replicas, metadataCache, producerIds })
+    const { config, metrics } = this
+    const coordinators = await startCoordinators({
+      ...this.#host,
+      brokerId: this.#brokerId,
+      config,
+      metrics,
+      zk,
+      replicas,
+      metadataCache: this.#metadataCache,
+      producerIds,
+    })
     this.#coordinators = coordinators
-    await this.#followConfigChanges(zk, replicas, topicConfigs, controller)
+    await this.#followConfigChanges(zk, replicas, topicConfigs)
     this.#checkStop()
     sockets.start(this.#services(zk, logs, replicas, controller, topicConfigs, producerIds, coordinators), servedApis)
     this.#loopDelay.start()
@@ -348,33 +356,11 @@ export class KafkaServer {
     }
   }
 
-  async #followConfigChanges(
-    zk: KafkaZk,
-    replicas: ReplicaManager,
-    topicConfigs: TopicConfigs,
-    controller: Controller,
-  ): Promise<void> {
-    followConfigChanges(this.#dynamic, {
-      replicas,
-      controller,
-      topicConfigs,
-      changeListeners: (next) => this.#changeListeners(zk, next),
-    })
-    const log = this.#host.logger.child('', 'kafka.server.DynamicConfigManager')
-    const listener = new ConfigChangeListener({
-      zk,
-      clock: this.#host.clock,
-      log,
-      apply: async ({ type, entity }) => {
-        if (type === 'brokers') return readDynamicConfig(zk, this.#dynamic, this.#brokerId, [entity])
-        if (type !== 'topics') return
-        const config = (await topicConfigs.read([entity])).get(entity)
-        if (config) replicas.updateTopicConfig(entity, config)
-        log.info(`Processing notification(s) to /config/changes: configuration of topic ${entity} is read again`)
-      },
-    })
-    this.#configChanges = listener
-    await listener.start()
+  async #followConfigChanges(zk: KafkaZk, replicas: ReplicaManager, topicConfigs: TopicConfigs): Promise<void> {
+    const parts = { replicas, topicConfigs }
+    followConfigChanges(this.#dynamic, { ...parts, changeListeners: (next) => this.#changeListeners(zk, next) })
+    this.#configChanges = configChangeListener(zk, this.#dynamic, this.#brokerId, parts, this.#host)
+    await this.#configChanges.start()
   }
 
   #services(
@@ -483,7 +469,9 @@ export class KafkaServer {
     }
     if (zk.session.state !== 'connected') return known()
     // The session may be lost in the middle; requests then wait for the next one, this shutdown does not.
-    const given = new Promise<'late'>((resolve) => void this.#host.clock.timer(this.config.zookeeperSessionTimeoutMs, () => resolve('late')))
+    const given = new Promise<'late'>(
+      (resolve) => void this.#host.clock.timer(this.config.zookeeperSessionTimeoutMs, () => resolve('late')),
+    )
     const answer = await Promise.race([asked(), given])
     return answer === 'late' ? known() : answer
   }
@@ -491,8 +479,6 @@ export class KafkaServer {
   async #moveLeadersAway(): Promise<void> {
     const { values } = this.config
     const cache = this.#metadataCache
-    // The last broker has nobody to hand its leaders to: asking again and again would only delay its end.
-    const isLast = [...cache.brokers.keys()].every((id) => id === this.#brokerId)
     // While ZooKeeper is away the controller most likely can't move anything either: it gets one chance, as long as a session lives.
     const isAway = this.#zk!.session.state !== 'connected'
     const patience = values.number('request.timeout.ms')
@@ -503,17 +489,11 @@ export class KafkaServer {
       brokerId: this.#brokerId,
       findController: () => this.#findController(),
       versions: interBrokerVersions(this.config.interBrokerProtocolVersion),
-      maxRetries: isLast || isAway ? 1 : values.number('controlled.shutdown.max.retries'),
+      isAlone: () => [...cache.brokers.keys()].every((id) => id === this.#brokerId),
+      maxRetries: isAway ? 1 : values.number('controlled.shutdown.max.retries'),
       retryBackoffMs: values.number('controlled.shutdown.retry.backoff.ms'),
       socketTimeoutMs: values.number('controller.socket.timeout.ms'),
       requestTimeoutMs: isAway ? Math.min(patience, this.config.zookeeperSessionTimeoutMs) : patience,
     })
   }
-}
-
-/** How the log shows why a start failed: an operating error by name and text alone, a bug with its stack. */
-function shown(error: unknown): unknown {
-  if (!(error instanceof Error) || error instanceof AssertionError || error instanceof TypeError || error instanceof RangeError)
-    return error
-  return `${error instanceof LogStartError ? `kafka.common.${error.kind}` : error.name}: ${error.message}`
 }

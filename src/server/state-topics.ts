@@ -1,3 +1,4 @@
+import type { KafkaZk } from '../../zk/store/types.ts'
 import type { Offset } from '../base/ids.ts'
 import type { Mutex } from '../base/mutex.ts'
 import { createMutex } from '../base/mutex.ts'
@@ -7,7 +8,6 @@ import { DiskError } from '../ports/disk.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import { lastOffset, nextBatch } from '../protocol/records/index.ts'
 import type { PartitionView, ReplicaManager } from '../replication/types.ts'
-import type { KafkaZk } from '../../zk/store/types.ts'
 
 /** Pause between two looks at the high watermark of a partition that was read. */
 const REPLICATION_CHECK_MS = 5
@@ -75,12 +75,7 @@ export class ReplicatedStateTopic implements StateTopic {
   }
 
   /** From the log start to the log end as it is by then; returns the offset behind the last batch. Throws DiskError. */
-  async #read(
-    view: PartitionView,
-    chunkBytes: number,
-    visit: (batches: Buffer) => void,
-    isOver: () => boolean,
-  ): Promise<Offset> {
+  async #read(view: PartitionView, chunkBytes: number, visit: (batches: Buffer) => void, isOver: () => boolean): Promise<Offset> {
     let from = view.log?.logStartOffset ?? 0
     for (;;) {
       const log = view.log
@@ -88,13 +83,15 @@ export class ReplicatedStateTopic implements StateTopic {
       // The head of the log may be deleted meanwhile.
       from = Math.max(from, log.logStartOffset)
       const { error, records } = log.read(from, chunkBytes, log.logEndOffset, true)
-      if (error !== ErrorCode.NONE) throw new DiskError('EIO', log.directory, `reading ${this.name}-${view.partition} at offset ${from}: error ${error}`)
+      if (error !== ErrorCode.NONE)
+        throw new DiskError('EIO', log.directory, `reading ${this.name}-${view.partition} at offset ${from}: error ${error}`)
       if (records === undefined || records.size === 0) return log.logEndOffset
       const slice = records.cold ? await records.load() : records
       const bytes = Buffer.allocUnsafe(slice.size)
       slice.copyTo(bytes, 0)
       const { whole, next } = wholeBatches(bytes)
-      if (whole === 0) throw new DiskError('EIO', log.directory, `no whole batch in ${this.name}-${view.partition} at offset ${from}`)
+      if (whole === 0)
+        throw new DiskError('EIO', log.directory, `no whole batch in ${this.name}-${view.partition} at offset ${from}`)
       if (!isOver()) visit(bytes.subarray(0, whole))
       from = next
       // A large one must not stall the loop.

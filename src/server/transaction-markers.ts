@@ -1,3 +1,4 @@
+import type { KafkaZk } from '../../zk/store/types.ts'
 import type { BrokerId, PartitionId, TopicPartition } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
 import type { MarkerResults, MarkerTransport, TransactionMarker } from '../coordinator/transaction/types.ts'
@@ -9,11 +10,10 @@ import { endTransactionMarker } from '../protocol/records/index.ts'
 import type { AppendEntry, ReplicaManager } from '../replication/types.ts'
 import { Channel } from '../rpc/channel.ts'
 import type { VersionTable } from '../rpc/versions.ts'
-import type { KafkaZk } from '../../zk/store/types.ts'
 import { GROUP_METADATA_TOPIC } from './internal-topics.ts'
 import type { MetadataCache } from './metadata-cache.ts'
-import { errorsByTopic, listPartitions } from './transaction-requests.ts'
 import type { PartitionError } from './transaction-requests.ts'
+import { errorsByTopic, listPartitions } from './transaction-requests.ts'
 
 /** What it takes to write markers on this broker. */
 export interface MarkerWriter {

@@ -1,6 +1,6 @@
-import { parseKafkaVersion } from '../base/kafka-version.ts'
 import type { PartitionId, TopicPartition } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
+import { parseKafkaVersion } from '../base/kafka-version.ts'
 import type { BrokerServices } from './request-types.ts'
 
 const FIRST_WITH_TRANSACTIONS = parseKafkaVersion('0.11.0-IV0').id
@@ -11,7 +11,9 @@ export function knowsTransactions({ config }: BrokerServices): boolean {
 }
 
 /** A list of topics with partition numbers as 1.1's map has it: each partition once. */
-export function listPartitions(topics: readonly { readonly topic: string; readonly partitions: readonly PartitionId[] }[]): TopicPartition[] {
+export function listPartitions(
+  topics: readonly { readonly topic: string; readonly partitions: readonly PartitionId[] }[],
+): TopicPartition[] {
   const unique = new Map<string, TopicPartition>()
   for (const { topic, partitions } of topics) {
     for (const partition of partitions) unique.set(partitionKey(topic, partition), { topic, partition })

@@ -44,7 +44,14 @@ describe('offsets', () => {
   it('all offsets of a request are one batch, with sequences from 0 as 1.1 writes them', async () => {
     const test = await new TestCoordinator().start()
     const now = test.clock.wall()
-    const offsets = [0, 1, 2].map((partition) => ({ topic: 't', partition, offset: 9, metadata: '', commitTimestamp: now, expireTimestamp: now + HOUR }))
+    const offsets = [0, 1, 2].map((partition) => ({
+      topic: 't',
+      partition,
+      offset: 9,
+      metadata: '',
+      commitTimestamp: now,
+      expireTimestamp: now + HOUR,
+    }))
     test.coordinator.commitOffsets({ groupId: 'g', generationId: -1, memberId: '', offsets }, () => {})
     assert.equal(test.topic.logs[G]!.length, 1)
     assert.deepEqual(
@@ -62,7 +69,10 @@ describe('offsets', () => {
       errors = given
     })
     assert.deepEqual(errors, [0, ErrorCode.OFFSET_METADATA_TOO_LARGE])
-    assert.deepEqual(test.coordinator.fetchOffsets('g', null).offsets.map(({ partition }) => partition), [0])
+    assert.deepEqual(
+      test.coordinator.fetchOffsets('g', null).offsets.map(({ partition }) => partition),
+      [0],
+    )
   })
 
   it('expired offsets go, and with the last one the group, for good', async () => {
@@ -73,7 +83,11 @@ describe('offsets', () => {
     test.clock.advanceSync(60 * SECOND)
     assert.deepEqual([test.fetch(), test.coordinator.numGroups], [-1, 0])
     const last = [...recordsOf(test.topic.logs[G]!.at(-1)!, 0)]
-    assert.deepEqual([last.length, last[0]!.key, last[0]!.value], [1, encodeOffsetKey('g', 't', 0), null], 'no group tombstone: generation 0')
+    assert.deepEqual(
+      [last.length, last[0]!.key, last[0]!.value],
+      [1, encodeOffsetKey('g', 't', 0), null],
+      'no group tombstone: generation 0',
+    )
     assert.equal((await successor(test.topic)).coordinator.numGroups, 0)
   })
 
@@ -221,8 +235,16 @@ describe('moving', () => {
       assert.ok(segment, 'no such segment')
       loader.visit(segment)
       return loader.groups().map((group) => {
-        const offsets = [...group.offsets.all()].map(({ topic, partition: of, offset, metadata }) => `${topic}-${of} ${offset} ${metadata}`)
-        return { group: group.groupId, state: group.state, generation: group.generationId, type: group.protocolType, offsets: offsets.sort() }
+        const offsets = [...group.offsets.all()].map(
+          ({ topic, partition: of, offset, metadata }) => `${topic}-${of} ${offset} ${metadata}`,
+        )
+        return {
+          group: group.groupId,
+          state: group.state,
+          generation: group.generationId,
+          type: group.protocolType,
+          offsets: offsets.sort(),
+        }
       })
     }
     assert.deepEqual(groupsOf(0), [

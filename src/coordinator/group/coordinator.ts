@@ -40,7 +40,12 @@ const MAX_LOAD_PIECE = 512 * 1024
 
 export interface OffsetsAnswer {
   readonly error: number
-  readonly offsets: readonly { readonly topic: string; readonly partition: PartitionId; readonly offset: number; readonly metadata: string }[]
+  readonly offsets: readonly {
+    readonly topic: string
+    readonly partition: PartitionId
+    readonly offset: number
+    readonly metadata: string
+  }[]
 }
 
 /**
@@ -215,7 +220,8 @@ export class GroupCoordinator implements StateLeadership, TransactionalOffsets {
   ): void {
     const isStored = ({ metadata }: CommittedOffset): boolean => metadata.length <= this.config.offsetMetadataMaxLength
     const stored = offsets.filter(isStored)
-    const answer = (error: number): void => done(offsets.map((offset) => (isStored(offset) ? error : ErrorCode.OFFSET_METADATA_TOO_LARGE)))
+    const answer = (error: number): void =>
+      done(offsets.map((offset) => (isStored(offset) ? error : ErrorCode.OFFSET_METADATA_TOO_LARGE)))
     if (stored.length === 0) {
       answer(ErrorCode.NONE)
       return
@@ -267,7 +273,9 @@ export class GroupCoordinator implements StateLeadership, TransactionalOffsets {
     if (partitions === null) return { error, offsets: [...(offsets?.all() ?? [])] }
     return {
       error,
-      offsets: partitions.map(({ topic, partition }) => offsets?.get(topic, partition) ?? { topic, partition, offset: -1, metadata: '' }),
+      offsets: partitions.map(
+        ({ topic, partition }) => offsets?.get(topic, partition) ?? { topic, partition, offset: -1, metadata: '' },
+      ),
     }
   }
 

@@ -58,7 +58,10 @@ describe('records of __consumer_offsets', () => {
       if (isOpen) assert.equal(offset.expireTimestamp, commitTimestamp)
       const expireTimestamp = isOpen ? -1 : offset.expireTimestamp
       const shown = [offset.offset, commitTimestamp, expireTimestamp].map(String)
-      assert.deepEqual([metadata, ...shown], [value['metadata'], value['offset'], value['commitTimestamp'], value['expireTimestamp']])
+      assert.deepEqual(
+        [metadata, ...shown],
+        [value['metadata'], value['offset'], value['commitTimestamp'], value['expireTimestamp']],
+      )
       assert.equal(encodeOffsetValue({ ...offset, expireTimestamp }).toString('hex'), hex)
     }
   })
@@ -80,13 +83,17 @@ describe('records of __consumer_offsets', () => {
     assert.deepEqual(decodeKey(key), { kind: 'offset', group: 'g', topic: 't', partition: 3 })
     const value = Buffer.from('000000000000000000070001610000000000000064', 'hex')
     const { offset, metadata, commitTimestamp, expireTimestamp } = decodeOffsetValue(at, value, 1000)
-    assert.deepEqual({ offset, metadata, commitTimestamp, expireTimestamp }, { offset: 7, metadata: 'a', commitTimestamp: 100, expireTimestamp: 1100 })
+    assert.deepEqual(
+      { offset, metadata, commitTimestamp, expireTimestamp },
+      { offset: 7, metadata: 'a', commitTimestamp: 100, expireTimestamp: 1100 },
+    )
     const open = { ...at, offset: 1, metadata: '', commitTimestamp: 100, expireTimestamp: -1 }
     assert.equal(decodeOffsetValue(at, encodeOffsetValue(open), 1000).expireTimestamp, 1100)
   })
 
   it('later versions and torn bytes are refused', () => {
-    const refused = (hex: string, decode: (bytes: Buffer) => unknown): void => assert.throws(() => decode(Buffer.from(hex, 'hex')), DecodeError)
+    const refused = (hex: string, decode: (bytes: Buffer) => unknown): void =>
+      assert.throws(() => decode(Buffer.from(hex, 'hex')), DecodeError)
     refused('0003000167', decodeKey)
     refused('00', decodeKey)
     refused('0001000567', decodeKey)
@@ -104,7 +111,10 @@ describe('records of __consumer_offsets', () => {
       const { topic, key, value } = JSON.parse(line) as { topic: string; key: string; value: string | null }
       if (topic !== '__consumer_offsets' || key.length < 12) continue
       const decoded = decodeKey(Buffer.from(key, 'hex'))
-      const again = decoded.kind === 'group' ? encodeGroupKey(decoded.group) : encodeOffsetKey(decoded.group, decoded.topic, decoded.partition)
+      const again =
+        decoded.kind === 'group'
+          ? encodeGroupKey(decoded.group)
+          : encodeOffsetKey(decoded.group, decoded.topic, decoded.partition)
       assert.equal(again.toString('hex'), key)
       if (value === null) continue
       const bytes = Buffer.from(value, 'hex')

@@ -73,7 +73,11 @@ export function decodeKey(bytes: Buffer): StateKey {
 }
 
 /** `retentionMs` completes records without an expiry. Throws `DecodeError`. */
-export function decodeOffsetValue(key: { readonly topic: string; readonly partition: number }, bytes: Buffer, retentionMs: number): CommittedOffset {
+export function decodeOffsetValue(
+  key: { readonly topic: string; readonly partition: number },
+  bytes: Buffer,
+  retentionMs: number,
+): CommittedOffset {
   const { topic, partition } = key
   const version = versionOf(bytes)
   if (version === 0) {

@@ -31,7 +31,10 @@ const scenarios = readFileSync(golden('wire/coordinator.jsonl'), 'utf8')
   .map((line) => JSON.parse(line) as { scenario: string; steps: Step[] })
 
 /** What the recording leaves out of its steps: the client of a new member, and short metadata. */
-const clients: Readonly<Record<string, string>> = { 'second member: waits for the first': 'd', 'empty: another protocol type': 'e' }
+const clients: Readonly<Record<string, string>> = {
+  'second member: waits for the first': 'd',
+  'empty: another protocol type': 'e',
+}
 const metadata: Readonly<Record<string, string>> = {
   'unknown group: makes it': 'a',
   'a second producer': 'b',
@@ -47,7 +50,9 @@ const words: Readonly<Record<number, string>> = { 1: 'x', 2: 'tx', 4: 'meta' }
 
 /** Fields of a step that say what was asked; the others are what came of it. */
 const inputs = new Set(
-  'group groups member generation sessionTimeout rebalanceTimeout protocolType protocols assignment offset metadataLength producerId producerEpoch partitions'.split(' '),
+  'group groups member generation sessionTimeout rebalanceTimeout protocolType protocols assignment offset metadataLength producerId producerEpoch partitions'.split(
+    ' ',
+  ),
 )
 
 /** Asks one step after the other; answers that come later are written into the step that waits for them. */
@@ -184,7 +189,10 @@ class Replay {
     const { error, offsets } = this.coordinator.fetchOffsets(step.group!, step.partitions === 'all' ? null : wanted)
     result['answer'] = `error ${error}`
     result['partitionsAnswered'] = Object.fromEntries(
-      offsets.map(({ topic, partition, offset, metadata: text }) => [`${topic}-${partition}`, `offset ${offset} metadata "${text}" error 0`]),
+      offsets.map(({ topic, partition, offset, metadata: text }) => [
+        `${topic}-${partition}`,
+        `offset ${offset} metadata "${text}" error 0`,
+      ]),
     )
   }
 

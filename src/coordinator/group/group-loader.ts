@@ -1,6 +1,14 @@
 import { DecodeError } from '../../base/bytes.ts'
 import type { Logger } from '../../base/logger.ts'
-import { controlTypeOf, isControlBatch, isTransactional, nextBatch, producerId, RecordCursor, RecordsError } from '../../protocol/records/index.ts'
+import {
+  controlTypeOf,
+  isControlBatch,
+  isTransactional,
+  nextBatch,
+  producerId,
+  RecordCursor,
+  RecordsError,
+} from '../../protocol/records/index.ts'
 import { magicOf } from '../../protocol/records/index.ts'
 import { decodeGroupValue, decodeKey, decodeOffsetValue } from './formats.ts'
 import type { GroupRecord, StateKey } from './formats.ts'

@@ -74,7 +74,12 @@ export class GroupLog {
   }
 
   /** One batch: the group of this generation with what its members are assigned. */
-  storeGroup(partition: PartitionId, group: Group, assignments: ReadonlyMap<string, Buffer>, done: (error: number) => void): void {
+  storeGroup(
+    partition: PartitionId,
+    group: Group,
+    assignments: ReadonlyMap<string, Buffer>,
+    done: (error: number) => void,
+  ): void {
     const magic = this.#topic.magicOf(partition)
     if (magic === undefined) {
       done(ErrorCode.NOT_COORDINATOR)
@@ -118,7 +123,9 @@ export class GroupLog {
     if (withGroup) builder.append(now, encodeGroupKey(groupId), null)
     this.#topic.append(partition, builder.build(), 0, 0, (error) => {
       if (error === ErrorCode.NONE) return
-      this.#log.error(`Failed to append ${builder.count} tombstones to ${this.#topic.name}-${partition} for group ${groupId}: error ${error}`)
+      this.#log.error(
+        `Failed to append ${builder.count} tombstones to ${this.#topic.name}-${partition} for group ${groupId}: error ${error}`,
+      )
     })
   }
 

@@ -34,7 +34,10 @@ export class GroupOffsets {
   /** Anything that keeps the group worth keeping. */
   get isEmpty(): boolean {
     return (
-      this.#committed.size === 0 && this.#pending.size === 0 && this.#transactional.size === 0 && this.#transactionalInFlight === 0
+      this.#committed.size === 0 &&
+      this.#pending.size === 0 &&
+      this.#transactional.size === 0 &&
+      this.#transactionalInFlight === 0
     )
   }
 

@@ -22,7 +22,8 @@ async function stableGroup(size: number, config = {}): Promise<{ test: TestCoord
     generation = joining.answer.generationId
     assert.ok(again.every(({ answer }) => answer?.generationId === generation))
   }
-  for (const id of [...ids].reverse()) test.sync(id, generation, id === ids[0] ? Object.fromEntries(ids.map((member, n) => [member, `part ${n}`])) : {})
+  for (const id of [...ids].reverse())
+    test.sync(id, generation, id === ids[0] ? Object.fromEntries(ids.map((member, n) => [member, `part ${n}`])) : {})
   assert.equal(test.coordinator.describe('g').state, 'Stable')
   return { test, ids, generation }
 }
@@ -78,7 +79,10 @@ describe('joining', () => {
     assert.ok(isWaiting(third))
     test.clock.advanceSync(SECOND + 10)
     assert.equal(third.answer?.generationId, 3)
-    assert.deepEqual(leader.answer?.members.map(({ memberId }) => memberId), [ids[0], third.answer.memberId])
+    assert.deepEqual(
+      leader.answer?.members.map(({ memberId }) => memberId),
+      [ids[0], third.answer.memberId],
+    )
     assert.equal(test.coordinator.heartbeat('g', ids[1]!, 3), ErrorCode.UNKNOWN_MEMBER_ID)
   })
 

@@ -48,7 +48,8 @@ export class Membership {
 
   #refuseJoin(group: Group, { memberId, protocolType, protocols }: JoinGroup): number {
     const isEmpty = group.state === 'Empty'
-    if (!isEmpty && (group.protocolType !== protocolType || !group.supportsAny(protocols))) return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+    if (!isEmpty && (group.protocolType !== protocolType || !group.supportsAny(protocols)))
+      return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
     // A group whose first members have all gone again is not Empty before its rebalance ends.
     if ((isEmpty || group.members.size === 0) && (protocols.length === 0 || protocolType === ''))
       return ErrorCode.INCONSISTENT_GROUP_PROTOCOL
@@ -114,7 +115,8 @@ export class Membership {
   }
 
   #maybeCompleteJoin(group: Group): void {
-    if (group.state === 'PreparingRebalance' && group.rebalance?.kind === 'normal' && group.allHaveJoined) this.#completeJoin(group)
+    if (group.state === 'PreparingRebalance' && group.rebalance?.kind === 'normal' && group.allHaveJoined)
+      this.#completeJoin(group)
   }
 
   #completeJoin(group: Group): void {

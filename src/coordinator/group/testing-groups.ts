@@ -85,7 +85,12 @@ export class MemoryStateTopic implements StateTopic {
     return this.#held.length
   }
 
-  async readAll(partition: number, _chunkBytes: number, visit: (batches: Buffer) => void, stale: () => boolean): Promise<'done' | 'stale'> {
+  async readAll(
+    partition: number,
+    _chunkBytes: number,
+    visit: (batches: Buffer) => void,
+    stale: () => boolean,
+  ): Promise<'done' | 'stale'> {
     if (this.holdLoads) await new Promise<void>((resolve) => this.#loads.push(resolve))
     if (stale()) return 'stale'
     for (const batches of this.logs[partition]!) visit(batches)
@@ -135,7 +140,12 @@ export class TestCoordinator {
     return box
   }
 
-  sync(memberId: string, generationId: number, assignments: Record<string, string> = {}, groupId = 'g'): { answer: string | undefined } {
+  sync(
+    memberId: string,
+    generationId: number,
+    assignments: Record<string, string> = {},
+    groupId = 'g',
+  ): { answer: string | undefined } {
     const box: { answer: string | undefined } = { answer: undefined }
     const map = new Map(Object.entries(assignments).map(([member, bytes]) => [member, Buffer.from(bytes)]))
     this.coordinator.sync({ groupId, generationId, memberId, assignments: map }, (error, assignment) => {
@@ -145,7 +155,10 @@ export class TestCoordinator {
   }
 
   /** Commits offset `offset` of topic t, partition 0; the error, or undefined while it waits. */
-  commit(offset: number, options: { groupId?: string; memberId?: string; generationId?: number; expireTimestamp?: number } = {}): {
+  commit(
+    offset: number,
+    options: { groupId?: string; memberId?: string; generationId?: number; expireTimestamp?: number } = {},
+  ): {
     error: number | undefined
   } {
     const { groupId = 'g', memberId = '', generationId = -1 } = options

@@ -32,7 +32,8 @@ describe('InitProducerId', () => {
 
   it('checks id, time-out, coordinator, in this order', async () => {
     const world = new World()
-    const refusal = async (id: string, timeoutMs: number): Promise<number> => (await world.coordinator.initProducerId(id, timeoutMs)).error
+    const refusal = async (id: string, timeoutMs: number): Promise<number> =>
+      (await world.coordinator.initProducerId(id, timeoutMs)).error
     assert.equal(await refusal('', 0), ErrorCode.INVALID_REQUEST)
     assert.equal(await refusal('x', 0), ErrorCode.INVALID_TRANSACTION_TIMEOUT)
     assert.equal(await refusal('x', 900_001), ErrorCode.INVALID_TRANSACTION_TIMEOUT)
@@ -74,7 +75,10 @@ describe('InitProducerId', () => {
     const newcomer = new TestProducer(world, 'id')
     assert.equal(await world.result(newcomer.init()), ErrorCode.NONE)
     assert.deepEqual([newcomer.producerId, newcomer.producerEpoch], [producer.producerId, 2])
-    assert.deepEqual(data.decisions.map(({ commit }) => commit), [false])
+    assert.deepEqual(
+      data.decisions.map(({ commit }) => commit),
+      [false],
+    )
     assert.equal(data.produce(producer.producerId, producer.producerEpoch), ErrorCode.INVALID_PRODUCER_EPOCH)
     assert.equal(await world.result(producer.end(true)), ErrorCode.INVALID_PRODUCER_EPOCH)
     assert.equal(await world.result(producer.add([T0])), ErrorCode.INVALID_PRODUCER_EPOCH)
@@ -103,7 +107,10 @@ describe('a transaction', () => {
     world.leaders.set('t-0', 2)
     await world.clock.advanceUntil(() => world.statesOf('id').at(-1) === 'CompleteCommit', 5000)
     await world.clock.advance(1)
-    assert.deepEqual(data.decisions.map(({ commit }) => commit), [true])
+    assert.deepEqual(
+      data.decisions.map(({ commit }) => commit),
+      [true],
+    )
     assert.equal(await world.coordinator.endTransaction('id', by, true), ErrorCode.NONE)
     assert.equal(await world.coordinator.endTransaction('id', by, false), ErrorCode.INVALID_TXN_STATE)
   })
@@ -135,7 +142,10 @@ describe('a transaction', () => {
       world.appendError = ErrorCode.NONE
       assert.equal(await world.result(producer.end(true)), ErrorCode.NONE)
       await world.clock.advance(100)
-      assert.deepEqual(data.decisions.map(({ commit }) => commit), [true])
+      assert.deepEqual(
+        data.decisions.map(({ commit }) => commit),
+        [true],
+      )
     }
   })
 
@@ -175,7 +185,10 @@ describe('time', () => {
     assert.equal(data.hasOpenTransaction, true)
     await world.clock.advance(6_100)
     assert.equal(data.hasOpenTransaction, false)
-    assert.deepEqual(data.decisions.map(({ commit }) => commit), [false])
+    assert.deepEqual(
+      data.decisions.map(({ commit }) => commit),
+      [false],
+    )
     assert.deepEqual(world.statesOf('id').slice(-2), ['PrepareAbort', 'CompleteAbort'])
     assert.equal(data.produce(producer.producerId, producer.producerEpoch), ErrorCode.INVALID_PRODUCER_EPOCH)
     assert.equal(await world.coordinator.addPartitions('id', producer, [T0]), ErrorCode.INVALID_PRODUCER_EPOCH)
@@ -188,11 +201,17 @@ describe('time', () => {
     await world.clock.advance(99_000)
     assert.equal(await world.result(producer.end(true)), ErrorCode.NONE)
     await world.clock.advance(100_000)
-    assert.deepEqual(data.decisions.map(({ commit }) => commit), [true])
+    assert.deepEqual(
+      data.decisions.map(({ commit }) => commit),
+      [true],
+    )
   })
 
   it('buries ids that nobody used, with a tombstone; open ones never', async () => {
-    const { world, producer } = await openTransaction({ idExpirationMs: 3 * DAY, abortTimedOutIntervalMs: 30 * DAY, maxTimeoutMs: 40 * DAY }, 20 * DAY)
+    const { world, producer } = await openTransaction(
+      { idExpirationMs: 3 * DAY, abortTimedOutIntervalMs: 30 * DAY, maxTimeoutMs: 40 * DAY },
+      20 * DAY,
+    )
     const idle = new TestProducer(world, 'idle')
     await world.result(idle.init())
     await world.clock.advance(3 * DAY + 3_700_000)

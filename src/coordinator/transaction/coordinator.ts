@@ -37,6 +37,7 @@ export class TransactionCoordinator implements StateLeadership {
   readonly #markers: MarkerSender
   readonly #log: Logger
   readonly #timers = new Map<string, Timer>()
+  #completionRetries = 0
   #isActive = false
 
   constructor(options: TransactionCoordinatorOptions) {
@@ -74,6 +75,16 @@ export class TransactionCoordinator implements StateLeadership {
     this.#timers.set(name, timer)
   }
 
+  /** Partitions whose marker has no leader to go to (metric UnknownDestinationQueueSize). */
+  get unknownDestinations(): number {
+    return this.#markers.homeless
+  }
+
+  /** Completed transactions that could not be written yet (metric LogAppendRetryQueueSize). */
+  get completionRetries(): number {
+    return this.#completionRetries
+  }
+
   partitionFor(transactionalId: string): PartitionId {
     return this.#states.partitionFor(transactionalId)
   }
@@ -92,7 +103,8 @@ export class TransactionCoordinator implements StateLeadership {
   }
 
   onResignation(partition: PartitionId): void {
-    if (this.#states.resign(partition)) this.#log.info(`Unloaded the transactions of partition ${partition} of the transaction topic`)
+    if (this.#states.resign(partition))
+      this.#log.info(`Unloaded the transactions of partition ${partition} of the transaction topic`)
   }
 
   // ---------------------------------------------------------------- requests
@@ -129,7 +141,9 @@ export class TransactionCoordinator implements StateLeadership {
     }
     const error = await this.#states.write(term, transaction)
     if (error !== ErrorCode.NONE) return refused(error)
-    this.#log.info(`Initialized transactionalId ${transactionalId} with producerId ${next.producerId} and producer epoch ${next.producerEpoch}`)
+    this.#log.info(
+      `Initialized transactionalId ${transactionalId} with producerId ${next.producerId} and producer epoch ${next.producerEpoch}`,
+    )
     return granted(next.producerId, next.producerEpoch)
   }
 
@@ -219,9 +233,11 @@ export class TransactionCoordinator implements StateLeadership {
     const error = await this.#states.write(term, transaction, true)
     if (error === ErrorCode.NONE || term.isOver) return
     this.#log.info(`Completion of ${transaction.transactionalId} is written again: ${errorName(error)}`)
+    this.#completionRetries++
     this.#options.clock.timer(
       COMPLETION_RETRY_MS,
       () => {
+        this.#completionRetries--
         if (!term.isOver && this.#isActive) void this.#writeCompletion(term, transaction)
       },
       true,

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ErrorCode } from '../../protocol/errors.ts'
-import { DataPartition, TestProducer, World } from './testing-world.ts'
+import { type DataPartition, TestProducer, World } from './testing-world.ts'
 
 const T0 = { topic: 't', partition: 0 }
 const T1 = { topic: 't', partition: 1 }
 const OFFSETS = { topic: '__consumer_offsets', partition: 3 }
 
 /** One transaction over three partitions of two brokers, from the first request to the last marker, with a client that asks again. */
-async function transact(world: World, producer: TestProducer, data: readonly DataPartition[], isCommit: boolean): Promise<void> {
+async function transact(producer: TestProducer, data: readonly DataPartition[], isCommit: boolean): Promise<void> {
   assert.equal(await producer.add([T0, T1]), ErrorCode.NONE)
   for (const partition of data.slice(0, 2)) assert.equal(partition.produce(producer.producerId, producer.producerEpoch), 0)
   assert.equal(await producer.add([OFFSETS]), ErrorCode.NONE)
@@ -30,7 +30,7 @@ async function run(isCommit: boolean, strike: (world: World, number: number) => 
   const producer = new TestProducer(world, 'id')
   const story = async (): Promise<void> => {
     assert.equal(await producer.init(), ErrorCode.NONE)
-    await transact(world, producer, data, isCommit)
+    await transact(producer, data, isCommit)
   }
   await world.result(story(), 20_000)
   await world.clock.advanceUntil(() => world.statesOf('id').at(-1)!.startsWith('Complete'), 20_000)

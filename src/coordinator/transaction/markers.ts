@@ -79,6 +79,7 @@ export class MarkerSender {
   readonly #clock: Clock
   readonly #log: Logger
   readonly #queues = new Map<BrokerId, BrokerQueue>()
+  #homeless = 0
   #isClosed = false
 
   constructor(transport: MarkerTransport, clock: Clock, log: Logger) {
@@ -97,11 +98,9 @@ export class MarkerSender {
     this.#queues.clear()
   }
 
-  /** Jobs not yet sent, over all brokers (metrics UnknownDestinationQueueSize and LogAppendRetryQueueSize have no use here). */
-  get queued(): number {
-    let count = 0
-    for (const { parcels } of this.#queues.values()) count += parcels.length
-    return count
+  /** Partitions without a leader that could be told (metric UnknownDestinationQueueSize). */
+  get homeless(): number {
+    return this.#homeless
   }
 
   #route(delivery: Delivery, partitions: readonly TopicPartition[]): void {
@@ -119,7 +118,10 @@ export class MarkerSender {
       else if (byBroker.has(leader)) byBroker.get(leader)!.push(partition)
       else byBroker.set(leader, [partition])
     }
-    if (homeless.length > 0) this.#retryLater(delivery, homeless)
+    if (homeless.length > 0) {
+      this.#homeless += homeless.length
+      this.#retryLater(delivery, homeless, () => (this.#homeless -= homeless.length))
+    }
     for (const [broker, ofBroker] of byBroker) this.#enqueue(broker, { delivery, partitions: ofBroker })
   }
 
@@ -131,7 +133,9 @@ export class MarkerSender {
     try {
       isDeleted = await this.#transport.isDeleted(partition)
     } catch (error) {
-      this.#log.warn(`Cannot find out whether ${name} still exists, for a marker of ${transactionalId}: ${(error as Error).message}`)
+      this.#log.warn(
+        `Cannot find out whether ${name} still exists, for a marker of ${transactionalId}: ${(error as Error).message}`,
+      )
     }
     if (!isDeleted) {
       this.#retryLater(delivery, [partition])
@@ -141,10 +145,17 @@ export class MarkerSender {
     this.#delivered(delivery, partition)
   }
 
-  #retryLater(delivery: Delivery, partitions: readonly TopicPartition[]): void {
+  #retryLater(delivery: Delivery, partitions: readonly TopicPartition[], before?: () => void): void {
     const pause = delivery.retryMs
     delivery.retryMs = Math.min(pause * 2, LONGEST_RETRY_MS)
-    this.#clock.timer(pause, () => this.#route(delivery, partitions), true)
+    this.#clock.timer(
+      pause,
+      () => {
+        before?.()
+        this.#route(delivery, partitions)
+      },
+      true,
+    )
   }
 
   #delivered(delivery: Delivery, { topic, partition }: TopicPartition): void {

@@ -7,9 +7,18 @@ import { AssertionError } from '../../base/assert.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import type { TransactionSnapshot, TransactionState } from './metadata.ts'
 import * as steps from './metadata.ts'
-import { legalPreviousStates, newTransaction, NO_PARTITIONS, partitionMap, Transaction, transactionStates } from './metadata.ts'
+import { legalPreviousStates, NO_PARTITIONS, newTransaction, partitionMap, Transaction, transactionStates } from './metadata.ts'
 import { decodeKey, decodeValue, encodeBatch, encodeKey, encodeValue, readChanges } from './records.ts'
-import { coordinatorError, decideAdd, decideCompletion, decideEnd, decideInit, decideTimeout, isExpired, needsProducerId } from './rules.ts'
+import {
+  coordinatorError,
+  decideAdd,
+  decideCompletion,
+  decideEnd,
+  decideInit,
+  decideTimeout,
+  isExpired,
+  needsProducerId,
+} from './rules.ts'
 
 const NOW = 1_500_000_000_000
 const P = partitionMap([{ topic: 't', partition: 0 }])
@@ -55,14 +64,23 @@ describe('transaction states', () => {
 
   it('keeps, counts and clears what belongs to each step', () => {
     const first = steps.withNextEpoch(newTransaction(7, 1000, NOW), 2000, NOW + 1)
-    assert.deepEqual([first.producerEpoch, first.timeoutMs, first.startTimestamp, first.lastUpdateTimestamp], [0, 2000, -1, NOW + 1])
+    assert.deepEqual(
+      [first.producerEpoch, first.timeoutMs, first.startTimestamp, first.lastUpdateTimestamp],
+      [0, 2000, -1, NOW + 1],
+    )
     const open = steps.withPartitions(first, P, NOW + 2)
     const more = steps.withPartitions(open, partitionMap([{ topic: 'u', partition: 1 }]), NOW + 3)
-    assert.deepEqual([more.startTimestamp, more.lastUpdateTimestamp, [...more.partitions.keys()]], [NOW + 2, NOW + 3, ['t-0', 'u-1']])
+    assert.deepEqual(
+      [more.startTimestamp, more.lastUpdateTimestamp, [...more.partitions.keys()]],
+      [NOW + 2, NOW + 3, ['t-0', 'u-1']],
+    )
     const fenced = steps.prepared(steps.fenced(more), false, NOW + 4)
     assert.deepEqual([fenced.producerEpoch, fenced.startTimestamp], [1, NOW + 2])
     const done = steps.completed(fenced, NOW + 5)
-    assert.deepEqual([done.state, done.producerEpoch, done.partitions.size, done.startTimestamp], ['CompleteAbort', 1, 0, NOW + 2])
+    assert.deepEqual(
+      [done.state, done.producerEpoch, done.partitions.size, done.startTimestamp],
+      ['CompleteAbort', 1, 0, NOW + 2],
+    )
     assert.equal(steps.withPartitions(done, P, NOW + 6).startTimestamp, NOW + 6)
   })
 
@@ -81,14 +99,15 @@ describe('answers by state', () => {
   const outcome = (decision: { error: number } | { next: TransactionSnapshot }): number | string =>
     'error' in decision ? decision.error : decision.next.state
   const { NONE, CONCURRENT_TRANSACTIONS: CONCURRENT, INVALID_TXN_STATE: BAD_STATE } = ErrorCode
-  const expected: Record<string, [init: number | string, add: number | string, commit: number | string, abort: number | string]> = {
-    Empty: ['Empty', 'Ongoing', BAD_STATE, BAD_STATE],
-    Ongoing: ['PrepareAbort', NONE, 'PrepareCommit', 'PrepareAbort'],
-    PrepareCommit: [CONCURRENT, CONCURRENT, CONCURRENT, BAD_STATE],
-    PrepareAbort: [CONCURRENT, CONCURRENT, BAD_STATE, CONCURRENT],
-    CompleteCommit: ['Empty', 'Ongoing', NONE, BAD_STATE],
-    CompleteAbort: ['Empty', 'Ongoing', BAD_STATE, NONE],
-  }
+  const expected: Record<string, [init: number | string, add: number | string, commit: number | string, abort: number | string]> =
+    {
+      Empty: ['Empty', 'Ongoing', BAD_STATE, BAD_STATE],
+      Ongoing: ['PrepareAbort', NONE, 'PrepareCommit', 'PrepareAbort'],
+      PrepareCommit: [CONCURRENT, CONCURRENT, CONCURRENT, BAD_STATE],
+      PrepareAbort: [CONCURRENT, CONCURRENT, BAD_STATE, CONCURRENT],
+      CompleteCommit: ['Empty', 'Ongoing', NONE, BAD_STATE],
+      CompleteAbort: ['Empty', 'Ongoing', BAD_STATE, NONE],
+    }
   for (const [state, [init, add, commit, abort]] of Object.entries(expected)) {
     it(state, () => {
       const transaction = new Transaction('id', inState(state as TransactionState))
@@ -151,7 +170,7 @@ describe('answers by state', () => {
     assert.ok('next' in rotated && rotated.next.producerId === 55 && rotated.next.producerEpoch === 0)
   })
 
-  it('errors of the append become the coordinator\'s', () => {
+  it("errors of the append become the coordinator's", () => {
     const codes = [3, 19, 20, 7, 6, 56, 10, 18, 0, -1, 2].map((code) => coordinatorError(code))
     assert.deepEqual(codes, [15, 15, 15, 15, 16, 16, -1, -1, 0, -1, 2])
   })
@@ -181,7 +200,13 @@ describe('records of __transaction_state', () => {
       const snapshot = decodeValue(bytes)
       assert.equal(snapshot.state, value['state'])
       assert.deepEqual(
-        [snapshot.producerId, snapshot.producerEpoch, snapshot.timeoutMs, snapshot.lastUpdateTimestamp, snapshot.startTimestamp].map(String),
+        [
+          snapshot.producerId,
+          snapshot.producerEpoch,
+          snapshot.timeoutMs,
+          snapshot.lastUpdateTimestamp,
+          snapshot.startTimestamp,
+        ].map(String),
         ['producerId', 'producerEpoch', 'timeout', 'lastUpdateTimestamp', 'startTimestamp'].map((name) => String(value[name])),
       )
       assert.equal(encodeValue(snapshot).toString('hex'), hex)
@@ -203,7 +228,10 @@ describe('records of __transaction_state', () => {
   })
 
   it('a record that cannot be read is told and left out', () => {
-    const good = encodeBatch(NOW, [['a', inState('Ongoing')], ['b', null]])
+    const good = encodeBatch(NOW, [
+      ['a', inState('Ongoing')],
+      ['b', null],
+    ])
     const bad = encodeBatch(NOW, [['c', inState('Empty')]])
     // The status byte stands before the null list and two timestamps, and one byte for the count of headers follows.
     const status = bad.length - 1 - 16 - 4 - 1

@@ -80,7 +80,12 @@ export function withNextEpoch(from: TransactionSnapshot, timeoutMs: Millis, now:
 }
 
 /** InitProducerId when the epochs are used up: another producer id. */
-export function withNewProducerId(from: TransactionSnapshot, producerId: number, timeoutMs: Millis, now: EpochMillis): TransactionSnapshot {
+export function withNewProducerId(
+  from: TransactionSnapshot,
+  producerId: number,
+  timeoutMs: Millis,
+  now: EpochMillis,
+): TransactionSnapshot {
   return withProducer(from, producerId, 0, timeoutMs, now)
 }
 

@@ -1,7 +1,7 @@
 import { ByteReader, DecodeError } from '../../base/bytes.ts'
 import type { EpochMillis } from '../../base/ids.ts'
 import { transactionKey, transactionValue } from '../../protocol/embedded/transaction-state.ts'
-import { baseOffset, BatchBuilder, isControlBatch, nextBatch, RecordCursor, RecordsError } from '../../protocol/records/index.ts'
+import { BatchBuilder, baseOffset, isControlBatch, nextBatch, RecordCursor, RecordsError } from '../../protocol/records/index.ts'
 import type { TransactionSnapshot } from './metadata.ts'
 import { partitionMap, transactionStates } from './metadata.ts'
 
@@ -36,7 +36,10 @@ export function encodeValue(snapshot: TransactionSnapshot): Buffer {
 }
 
 /** One batch; a null snapshot removes the id. Never compressed. */
-export function encodeBatch(now: EpochMillis, entries: readonly (readonly [id: string, snapshot: TransactionSnapshot | null])[]): Buffer {
+export function encodeBatch(
+  now: EpochMillis,
+  entries: readonly (readonly [id: string, snapshot: TransactionSnapshot | null])[],
+): Buffer {
   const builder = new BatchBuilder({ sizeHint: 128 * entries.length })
   for (const [id, snapshot] of entries) builder.append(now, encodeKey(id), snapshot === null ? null : encodeValue(snapshot))
   return builder.build()

@@ -59,7 +59,8 @@ export function decideEnd(transaction: Transaction, by: ProducerIdentity, isComm
   if (current.producerId !== by.producerId) return refuse(ErrorCode.INVALID_PRODUCER_ID_MAPPING)
   if (by.producerEpoch < producerEpoch) return refuse(ErrorCode.INVALID_PRODUCER_EPOCH)
   if (pending !== undefined) return refuse(ErrorCode.CONCURRENT_TRANSACTIONS)
-  const same = (committed: boolean, error: number): Decision => refuse(committed === isCommit ? error : ErrorCode.INVALID_TXN_STATE)
+  const same = (committed: boolean, error: number): Decision =>
+    refuse(committed === isCommit ? error : ErrorCode.INVALID_TXN_STATE)
   switch (current.state) {
     case 'Ongoing':
       return { next: prepared(current, isCommit, now) }

@@ -131,7 +131,8 @@ export class TransactionStates {
     return this.#append(term, tombstones, timeoutMs, (error) => {
       for (const transaction of transactions) {
         if (error !== ErrorCode.NONE) transaction.giveUp()
-        else if (term.transactions.get(transaction.transactionalId) === transaction) term.transactions.delete(transaction.transactionalId)
+        else if (term.transactions.get(transaction.transactionalId) === transaction)
+          term.transactions.delete(transaction.transactionalId)
       }
     })
   }

@@ -221,7 +221,11 @@ export class World {
   changes(): { readonly id: string; readonly snapshot: TransactionSnapshot | undefined }[] {
     const changes: { id: string; snapshot: TransactionSnapshot | undefined }[] = []
     for (const records of this.log) {
-      readChanges(records, (id, snapshot) => changes.push({ id, snapshot }), (offset, error) => assert.fail(`${offset}: ${error}`))
+      readChanges(
+        records,
+        (id, snapshot) => changes.push({ id, snapshot }),
+        (offset, error) => assert.fail(`${offset}: ${error}`),
+      )
     }
     return changes
   }
@@ -241,7 +245,11 @@ export class World {
 
 function stateOf(records: Buffer): string {
   const states: string[] = []
-  readChanges(records, (_id, snapshot) => states.push(snapshot?.state ?? 'tombstone'), () => states.push('?'))
+  readChanges(
+    records,
+    (_id, snapshot) => states.push(snapshot?.state ?? 'tombstone'),
+    () => states.push('?'),
+  )
   return states.join(' ')
 }
 

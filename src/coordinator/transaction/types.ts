@@ -26,7 +26,11 @@ export interface MarkerTransport {
   /** The partition does not exist any more, or is being deleted: nobody needs its marker. Rejects when that cannot be found out now. */
   isDeleted(partition: TopicPartition): Promise<boolean>
   /** WriteTxnMarkers to a broker, this one too. `done` once: the answer, or why there is none. Never within the call. */
-  send(broker: BrokerId, markers: readonly TransactionMarker[], done: (error: string | undefined, results: MarkerResults | undefined) => void): void
+  send(
+    broker: BrokerId,
+    markers: readonly TransactionMarker[],
+    done: (error: string | undefined, results: MarkerResults | undefined) => void,
+  ): void
 }
 
 /** A fresh producer id. Rejects when ZooKeeper refuses. */

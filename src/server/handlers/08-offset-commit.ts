@@ -29,14 +29,18 @@ function entriesOf({ topics }: Request): Entry[] {
 }
 
 function answer(errors: readonly PartitionError[]): Response {
-  return { throttleTimeMs: 0, responses: errorsByTopic(errors).map(({ topic, errors: list }) => ({ topic, partitionResponses: list })) }
+  return {
+    throttleTimeMs: 0,
+    responses: errorsByTopic(errors).map(({ topic, errors: list }) => ({ topic, partitionResponses: list })),
+  }
 }
 
 const withError = ({ topic, partition }: Entry, errorCode: number): PartitionError => ({ topic, partition, errorCode })
 
 /** Version 0: offsets live in ZooKeeper, whoever coordinates. Metadata is checked and dropped. */
 async function storeInZooKeeper(broker: BrokerServices, groupId: string, entry: Entry): Promise<number> {
-  if ((entry.metadata?.length ?? 0) > broker.config.values.number('offset.metadata.max.bytes')) return ErrorCode.OFFSET_METADATA_TOO_LARGE
+  if ((entry.metadata?.length ?? 0) > broker.config.values.number('offset.metadata.max.bytes'))
+    return ErrorCode.OFFSET_METADATA_TOO_LARGE
   try {
     await broker.zk.setConsumerOffset(groupId, entry, entry.offset)
     return ErrorCode.NONE

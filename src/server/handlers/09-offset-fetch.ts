@@ -35,7 +35,11 @@ function answer(offsets: readonly FetchedOffset[], errorCode: number = ErrorCode
     if (list === undefined) byTopic.set(offset.topic, [offset])
     else list.push(offset)
   }
-  return { throttleTimeMs: 0, errorCode, responses: [...byTopic].map(([topic, partitionResponses]) => ({ topic, partitionResponses })) }
+  return {
+    throttleTimeMs: 0,
+    errorCode,
+    responses: [...byTopic].map(([topic, partitionResponses]) => ({ topic, partitionResponses })),
+  }
 }
 
 /** A failure of the whole group: before version 2 it stands in every partition. */
@@ -45,12 +49,18 @@ function failure(request: Request, errorCode: number, apiVersion: number): Respo
 }
 
 /** Version 0: unlike with the coordinator, a partition without an offset is an error. */
-async function fetchFromZooKeeper(broker: BrokerServices, groupId: string, partitions: readonly TopicPartition[]): Promise<FetchedOffset[]> {
+async function fetchFromZooKeeper(
+  broker: BrokerServices,
+  groupId: string,
+  partitions: readonly TopicPartition[],
+): Promise<FetchedOffset[]> {
   const known = partitions.filter(({ topic }) => broker.metadataCache.hasTopic(topic))
   try {
     const stored = await broker.zk.getConsumerOffsets(groupId, known)
     return partitions.map((partition) => {
-      const offset = broker.metadataCache.hasTopic(partition.topic) ? stored.get(`${partition.topic}-${partition.partition}`) : undefined
+      const offset = broker.metadataCache.hasTopic(partition.topic)
+        ? stored.get(`${partition.topic}-${partition.partition}`)
+        : undefined
       const none = nothing(partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
       return offset === undefined ? none : { ...none, offset, errorCode: ErrorCode.NONE }
     })
@@ -63,10 +73,13 @@ async function fetchFromZooKeeper(broker: BrokerServices, groupId: string, parti
 
 function handle(broker: BrokerServices, ctx: RequestContext<'OffsetFetch'>, request: Request): Response | Promise<Response> {
   const partitions = partitionsOf(request)
-  if (ctx.apiVersion === 0) return fetchFromZooKeeper(broker, request.groupId, partitions ?? []).then((offsets) => answer(offsets))
+  if (ctx.apiVersion === 0)
+    return fetchFromZooKeeper(broker, request.groupId, partitions ?? []).then((offsets) => answer(offsets))
   const { error, offsets } = broker.groups.fetchOffsets(request.groupId, partitions)
   if (error !== ErrorCode.NONE) return failure(request, error, ctx.apiVersion)
-  return answer(offsets.map(({ topic, partition, offset, metadata }) => ({ topic, partition, offset, metadata, errorCode: ErrorCode.NONE })))
+  return answer(
+    offsets.map(({ topic, partition, offset, metadata }) => ({ topic, partition, offset, metadata, errorCode: ErrorCode.NONE })),
+  )
 }
 
 /** OffsetFetch: offsets of a consumer group, from its coordinator or (version 0) from ZooKeeper. */

@@ -1,6 +1,6 @@
 import type { TopicPartition } from '../../base/ids.ts'
-import { ErrorCode } from '../../protocol/errors.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import { isInternalTopic } from '../internal-topics.ts'
 import type { BrokerServices, HandlerEntry, ResponseInput } from '../request-types.ts'
 import { errorsByTopic, knowsTransactions, listPartitions } from '../transaction-requests.ts'

@@ -1,6 +1,6 @@
 import { ErrorCode } from '../../protocol/errors.ts'
-import { LATER } from '../request-types.ts'
 import type { HandlerEntry } from '../request-types.ts'
+import { LATER } from '../request-types.ts'
 import { appendMarkers, isWritable, refuseMarkers } from '../transaction-markers.ts'
 import { knowsTransactions } from '../transaction-requests.ts'
 

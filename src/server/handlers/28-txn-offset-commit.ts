@@ -1,10 +1,10 @@
 import { partitionKey } from '../../base/ids.ts'
-import { ErrorCode } from '../../protocol/errors.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
-import { LATER } from '../request-types.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { HandlerEntry, ResponseInput } from '../request-types.ts'
-import { errorsByTopic, knowsTransactions } from '../transaction-requests.ts'
+import { LATER } from '../request-types.ts'
 import type { PartitionError } from '../transaction-requests.ts'
+import { errorsByTopic, knowsTransactions } from '../transaction-requests.ts'
 
 type Request = RequestOf<'TxnOffsetCommit'>
 type Response = ResponseInput<'TxnOffsetCommit'>

@@ -6,7 +6,6 @@ import { gunzipSync } from 'node:zlib'
 import type { KafkaZk } from '../../../zk/store/types.ts'
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
 import { silentLogger } from '../../base/logger.ts'
-import type { Controller } from '../../controller/types.ts'
 import { nodeRng } from '../../ports/node/rng.ts'
 import { apis } from '../../protocol/apis/index.ts'
 import type { ReplicaManager } from '../../replication/types.ts'
@@ -95,7 +94,6 @@ test('every recorded question about configurations is answered as by a running 1
   const dynamicConfig = new DynamicBrokerConfig(parseBrokerConfig(new Map(Object.entries(PROPERTIES))), silentLogger())
   followConfigChanges(dynamicConfig, {
     replicas: {} as ReplicaManager,
-    controller: {} as Controller,
     topicConfigs: {} as TopicConfigs,
     changeListeners: async () => {},
   })

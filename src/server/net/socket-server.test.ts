@@ -5,13 +5,13 @@ import { ByteReader, ByteWriter } from '../../base/bytes.ts'
 import { memoryLogger } from '../../base/logger.ts'
 import { MetricRegistry } from '../../metrics/registry.ts'
 import { VirtualClock } from '../../ports/memory/virtual-clock.ts'
-import { ApiKey, apis } from '../../protocol/apis/index.ts'
 import type { ApiName, ApiSchema, RequestOf } from '../../protocol/apis/index.ts'
-import { LATER } from '../request-types.ts'
+import { ApiKey, apis } from '../../protocol/apis/index.ts'
 import type { BrokerServices, ErasedHandler, RequestContext, ServedApi } from '../request-types.ts'
+import { LATER } from '../request-types.ts'
 import { SocketServer } from './socket-server.ts'
-import { TestNet } from './testing-connection.ts'
 import type { TestConnection } from './testing-connection.ts'
+import { TestNet } from './testing-connection.ts'
 
 function frame(name: ApiName, version: number, correlationId: number, request: object): Buffer {
   const writer = new ByteWriter()
