@@ -5,7 +5,10 @@ import type { LeaderEpoch, Millis, Offset, PartitionId, TopicPartition } from '.
  * this broker leads, and reads a partition from its start when the broker becomes its leader. `src/server` wires them to the replica manager.
  */
 
-/** Called once with 0 or the error of the append, and the offset of the first record (-1 on error). */
+/**
+ * Called once with 0 or the error of the append, and the offset of the first record; -1 when nothing was appended. With an offset and an
+ * error (REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS_AFTER_APPEND) the records are in the log, and nobody knows yet whether they stay.
+ */
 export type AppendDone = (error: number, baseOffset: Offset) => void
 
 export interface StateTopic {

@@ -1,5 +1,6 @@
 import type { EpochMillis, Offset, PartitionId } from '../base/ids.ts'
 import type { TimerWheel, WheelTimer } from '../base/timer-wheel.ts'
+import type { Clock } from '../ports/clock.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import type { PartitionAppendResult } from './types.ts'
 
@@ -35,10 +36,11 @@ export class DelayedProduce {
     this.#done = done
   }
 
-  /** `timeoutMs` below 0 counts as 0: as in 1.1 it then expires with the next tick. */
-  start(undecided: number, timers: TimerWheel, timeoutMs: number): void {
+  /** `timeoutMs` of 0 or less: as in 1.1 it expires at once, before any follower can have answered. */
+  start(undecided: number, timers: TimerWheel, timeoutMs: number, clock: Pick<Clock, 'soon'>): void {
     this.#undecided = undecided
-    this.#timer = timers.add(Math.max(0, timeoutMs), () => this.#expire())
+    if (timeoutMs > 0) this.#timer = timers.add(timeoutMs, () => this.#expire())
+    else clock.soon(() => this.#expire())
   }
 
   decide(outcome: AppendOutcome, error: number): void {
@@ -51,6 +53,7 @@ export class DelayedProduce {
 
   /** The records stay in the log: REQUEST_TIMED_OUT says only that nobody knows yet. */
   #expire(): void {
+    if (this.#undecided === 0) return
     for (const outcome of this.#results) {
       if (outcome.waiter !== this) continue
       outcome.waiter = undefined

@@ -197,7 +197,7 @@ class BrokerReplicas implements ReplicaManager {
       partition.awaitAck(outcome)
     }
     if (produce === undefined) done(outcomes)
-    else produce.start(undecided, this.#timers, timeoutMs)
+    else produce.start(undecided, this.#timers, timeoutMs, this.#clock)
     this.#settle()
   }
 

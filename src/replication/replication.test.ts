@@ -77,6 +77,16 @@ test('a request with good and bad entries is answered once, in the order of its 
   assert.deepEqual(codes, [ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.NONE, ErrorCode.CORRUPT_MESSAGE])
 })
 
+test('acks=all with a timeout of 0 or less never waits, however near the followers are', async () => {
+  const bench = await steady()
+  for (const timeoutMs of [0, -1]) {
+    const start = bench.clock.now()
+    const produced = bench.produce(1, ['a'], -1, { timeoutMs })
+    await bench.until(() => produced.results !== undefined, 100, 'answer')
+    assert.deepEqual([errorOf(produced), produced.at! - start], [ErrorCode.REQUEST_TIMED_OUT, 0])
+  }
+})
+
 test('acks=all times out with REQUEST_TIMED_OUT and its offset; the record stays and is replicated later', async () => {
   const bench = await steady()
   bench.cut(1, 2)

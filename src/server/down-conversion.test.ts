@@ -47,6 +47,16 @@ test('what takes long is converted over several turns, with the same result', as
   }
 })
 
+test('one big batch takes several turns too', async () => {
+  const clock = new SlowClock()
+  const builder = new BatchBuilder()
+  for (let i = 0; i < 10_000; i++) builder.append(i, null, Buffer.from(`value ${i}`))
+  const records = builder.build()
+  const converted = await convertForFetch(records, 1, 0, clock)
+  assert.deepEqual(converted, downConvert(records, 1, 0))
+  assert.ok(clock.turns >= 5, `${clock.turns} turns`)
+})
+
 test('readers of the stored format, and slices of which nothing remains, get what is stored', async () => {
   const clock = new SlowClock()
   assert.equal(convertForFetch(batches(1), 2, 0, clock), undefined)

@@ -1,5 +1,5 @@
 import type { Clock } from '../ports/clock.ts'
-import { downConvertBatch, magicOf, needsDownConversion, nextBatch } from '../protocol/records/index.ts'
+import { downConvertSteps, magicOf, needsDownConversion, nextBatch } from '../protocol/records/index.ts'
 
 /** Newest message format that a reader of a Fetch version knows. */
 export function magicForFetch(apiVersion: number): 0 | 1 | 2 {
@@ -11,7 +11,7 @@ export function magicForFetch(apiVersion: number): 0 | 1 | 2 {
 const SLICE_MS = 5
 
 /**
- * The records in the format of an older reader, batch by batch; undefined when they can go out as they are. `records` must stay valid until
+ * The records in the format of an older reader; undefined when they can go out as they are. `records` must stay valid until
  * the end: what takes longer goes on in later turns of the loop. A slice of which nothing remains (only markers) is sent unchanged, so that
  * the reader notices. Throws `RecordsError` (or rejects) for records that cannot be read.
  */
@@ -27,12 +27,12 @@ export function convertForFetch(
   return done ? done.bytes : runOn(steps, clock)
 }
 
-/** Yields after every batch; returns the converted record set. */
+/** Yields within big batches and after every one; returns the converted record set. */
 function* conversion(records: Buffer, toMagic: 0 | 1 | 2, fetchOffset: number): Generator<void, Converted> {
   const parts: Buffer[] = []
   for (let at = 0, size = 0; (size = nextBatch(records, at, records.length)) > 0; at += size) {
     if (magicOf(records, at) <= toMagic) parts.push(records.subarray(at, at + size))
-    else parts.push(downConvertBatch(records, at, size, toMagic, fetchOffset))
+    else parts.push(yield* downConvertSteps(records, at, size, toMagic, fetchOffset))
     yield
   }
   const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts)

@@ -2,6 +2,8 @@ import { codecOf, isControlBatch, isLogAppendTime, type Magic, magicOf, maxTimes
 import { BatchBuilder } from './builder.ts'
 import { RecordCursor } from './record.ts'
 
+const STEP_RECORDS = 256
+
 /** Whether a reader that knows `toMagic` at most needs another form of these bytes. */
 export function needsDownConversion(buffer: Buffer, toMagic: number): boolean {
   for (let at = 0, size = 0; (size = nextBatch(buffer, at, buffer.length)) > 0; at += size)
@@ -24,14 +26,30 @@ export function downConvert(buffer: Buffer, toMagic: Magic, firstOffset: number)
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
 }
 
-/** One entry of `downConvert`, for callers that go through a big slice in turns; empty when nothing of it remains. */
-export function downConvertBatch(buffer: Buffer, at: number, size: number, toMagic: Magic, firstOffset: number): Buffer {
+/** One entry of `downConvert`; empty when nothing of it remains. */
+function downConvertBatch(buffer: Buffer, at: number, size: number, toMagic: Magic, firstOffset: number): Buffer {
+  const steps = downConvertSteps(buffer, at, size, toMagic, firstOffset)
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
+  }
+}
+
+/** One entry of `downConvert`, a few hundred records at a time: for callers that go through big slices in turns. */
+export function* downConvertSteps(
+  buffer: Buffer,
+  at: number,
+  size: number,
+  toMagic: Magic,
+  firstOffset: number,
+): Generator<void, Buffer> {
   if (isControlBatch(buffer, at)) return Buffer.alloc(0)
   const cursor = new RecordCursor().open(buffer, at)
   const plain = codecOf(buffer, at) === 0
   const logAppendTime = isLogAppendTime(buffer, at)
   let builder: BatchBuilder | undefined
-  while (cursor.next()) {
+  for (let record = 1; cursor.next(); record++) {
+    if (record % STEP_RECORDS === 0) yield
     if (plain && cursor.offset < firstOffset) continue
     builder ??= new BatchBuilder({
       magic: toMagic,

@@ -13,10 +13,10 @@ export {
   NO_PRODUCER_ID,
   NO_SEQUENCE,
 } from './builder.ts'
-export { compress, decompress, MAX_DECOMPRESSED_BYTES } from './compression.ts'
-export { downConvert, downConvertBatch, needsDownConversion } from './convert.ts'
 export { checkFollowerAppend, type FollowerCheck } from './check-follower.ts'
+export { compress, decompress, MAX_DECOMPRESSED_BYTES } from './compression.ts'
+export { downConvert, downConvertSteps, needsDownConversion } from './convert.ts'
 export { controlTypeOf, RecordCursor, type RecordData, type RecordHeader, RecordsError, recordsOf } from './record.ts'
-export { isValidBatch } from './validate-batch.ts'
-export { assignOffsets, iterateBatches, validateAndAssign } from './validate-append.ts'
 export { type AppendRules, type CodecName, codecNames, type ValidatedAppend } from './types.ts'
+export { assignOffsets, iterateBatches, validateAndAssign } from './validate-append.ts'
+export { isValidBatch } from './validate-batch.ts'

@@ -1,6 +1,7 @@
 import { getInt16, getInt32, getInt64, int64Add, int64Subtract } from '../../base/bytes.ts'
 import { crc32 } from '../../base/crc.ts'
 import { readVarint, readVarlong } from '../../base/varint.ts'
+import { ErrorCode } from '../errors.ts'
 import {
   ATTRIBUTE_LOG_APPEND_TIME,
   BATCH_OVERHEAD,
@@ -18,7 +19,6 @@ import {
   recordsCount,
 } from './batch.ts'
 import { decompress, MAX_DECOMPRESSED_BYTES } from './compression.ts'
-import { ErrorCode } from '../errors.ts'
 import { RecordsError } from './errors.ts'
 
 export { RecordsError } from './errors.ts'
