@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { atLeast, between, ConfigDef, ConfigException, oneOf, parseConfigValue } from './config-def.ts'
 import type { ConfigType } from './config-def.ts'
+import { atLeast, between, ConfigDef, ConfigException, oneOf, parseConfigValue } from './config-def.ts'
 
 const refusal = (fn: () => unknown): string => {
   try {

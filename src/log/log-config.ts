@@ -1,7 +1,7 @@
-import { atLeast, between, ConfigDef, ConfigException, invalidValue, oneOf } from '../base/config-def.ts'
 import type { ConfigKey, ConfigType, ConfigValues, Validator } from '../base/config-def.ts'
-import { parseKafkaVersion } from '../base/kafka-version.ts'
+import { atLeast, between, ConfigDef, ConfigException, invalidValue, oneOf } from '../base/config-def.ts'
 import type { KafkaVersion } from '../base/kafka-version.ts'
+import { parseKafkaVersion } from '../base/kafka-version.ts'
 import type { LogConfig } from './types.ts'
 
 /** A topic-level key together with the broker key that gives its default (undefined: none). */

@@ -394,7 +394,11 @@ describe('a flush under way', () => {
     const clock = new VirtualClock({ wall: GOLDEN_WALL })
     for (let fileDeleteDelayMs = 0; fileDeleteDelayMs < 60; fileDeleteDelayMs += 3) {
       const disk = new MemoryDisk({ rng: new SeededRng('flush'), clock, syncDelayMs: 5 })
-      const { log, manager } = await bed({ segmentBytes: 1000, retentionBytes: 1000, retentionMs: -1, fileDeleteDelayMs, indexIntervalBytes: 100 }, disk, clock)
+      const { log, manager } = await bed(
+        { segmentBytes: 1000, retentionBytes: 1000, retentionMs: -1, fileDeleteDelayMs, indexIntervalBytes: 100 },
+        disk,
+        clock,
+      )
       for (let i = 0; i < 30; i++) log.appendAsLeader(batch({ bytes: 200, timestamp: T0 + i }), 0, true)
       log.highWatermark = log.logEndOffset
       assert.ok(log.segments.length > 3)

@@ -1,5 +1,5 @@
 import { type ByteReader, type ByteWriter, DecodeError } from '../base/bytes.ts'
-import { type ApiSchema, ApiKey, apiByKey } from './apis/index.ts'
+import { ApiKey, type ApiSchema, apiByKey } from './apis/index.ts'
 import { ErrorCode } from './errors.ts'
 
 /** What stands in front of a request body. */

@@ -1,8 +1,8 @@
-import type { Logger } from '../base/logger.ts'
-import type { Clock } from '../ports/clock.ts'
 import type { KafkaZk } from '../../zk/store/types.ts'
 import { brokerIdPath } from '../../zk/znodes/broker-id.ts'
 import type { BrokerRegistration } from '../../zk/znodes/types.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Clock } from '../ports/clock.ts'
 
 /** Another session owns `/brokers/ids/<id>`. */
 export class BrokerIdInUseError extends Error {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { memoryLogger } from '../base/logger.ts'
-import { settle, VirtualClock } from '../ports/memory/virtual-clock.ts'
 import type { ChildChangeHandler, SessionHandler } from '../../zk/client/types.ts'
 import type { KafkaZk } from '../../zk/store/types.ts'
+import { memoryLogger } from '../base/logger.ts'
+import { settle, VirtualClock } from '../ports/memory/virtual-clock.ts'
 import { ConfigChangeListener } from './config-change-listener.ts'
 
 class Changes {

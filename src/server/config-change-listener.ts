@@ -1,8 +1,8 @@
+import type { KafkaZk } from '../../zk/store/types.ts'
+import type { ConfigChange } from '../../zk/znodes/config-changes.ts'
+import { CONFIG_CHANGE_PREFIX, CONFIG_CHANGES_PATH, decodeConfigChange } from '../../zk/znodes/config-changes.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Clock, Timer } from '../ports/clock.ts'
-import type { KafkaZk } from '../../zk/store/types.ts'
-import { CONFIG_CHANGE_PREFIX, CONFIG_CHANGES_PATH, decodeConfigChange } from '../../zk/znodes/config-changes.ts'
-import type { ConfigChange } from '../../zk/znodes/config-changes.ts'
 
 /** Notifications older than this are deleted, by every broker. */
 const EXPIRY_MS = 15 * 60 * 1000

@@ -1,10 +1,10 @@
-import { golden as goldenFile } from '../../integration-tests/harness/golden.ts'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { golden as goldenFile } from '../../integration-tests/harness/golden.ts'
 import type { Rng } from '../ports/rng.ts'
-import { FetchSessionCache } from './fetch-session.ts'
 import type { AnsweredPartition, RequestedPartition } from './fetch-session.ts'
+import { FetchSessionCache } from './fetch-session.ts'
 
 interface GoldenStep {
   readonly note: string

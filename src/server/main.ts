@@ -3,16 +3,16 @@ import { lookup } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { ConfigException, IllegalConfigError } from '../base/config-def.ts'
-import { createLogger } from '../base/logger.ts'
 import type { Logger, LogLevel } from '../base/logger.ts'
+import { createLogger } from '../base/logger.ts'
 import { parseProperties } from '../base/properties.ts'
 import { nodeClock, timezoneOffsetMs } from '../ports/node/clock.ts'
 import { nodeDisk } from '../ports/node/disk.ts'
 import { createNodeNet } from '../ports/node/net.ts'
 import { nodeRng } from '../ports/node/rng.ts'
 import { KafkaServer } from './broker.ts'
-import { parseBrokerConfig, unknownBrokerKeys } from './config/broker-config.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
+import { parseBrokerConfig, unknownBrokerKeys } from './config/broker-config.ts'
 
 const USAGE = `USAGE: java [options] KafkaServer server.properties [--override property=value]*
 Option               Description                                         

@@ -1,5 +1,5 @@
-import type { RequestOf } from '../protocol/apis/index.ts'
 import type { Endpoint } from '../../zk/znodes/types.ts'
+import type { RequestOf } from '../protocol/apis/index.ts'
 
 /** What this broker knows of a partition, by the controller's UpdateMetadata. */
 export type PartitionInfo = RequestOf<'UpdateMetadata'>['partitionStates'][number]

@@ -6,13 +6,13 @@ import type { Clock } from '../../ports/clock.ts'
 import type { Rng } from '../../ports/rng.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import type { StateLeadership, StateTopic, TransactionalOffset, TransactionalOffsets } from '../types.ts'
-import { GroupLoader } from './group-loader.ts'
-import { GroupLog } from './group-log.ts'
-import type { Producer } from './group-log.ts'
 import { Group } from './group.ts'
+import { GroupLoader } from './group-loader.ts'
+import type { Producer } from './group-log.ts'
+import { GroupLog } from './group-log.ts'
 import { joinError, Membership } from './membership.ts'
-import { OwnedPartitions } from './partitions.ts'
 import type { Leadership } from './partitions.ts'
+import { OwnedPartitions } from './partitions.ts'
 import type {
   CommittedOffset,
   GroupConfig,

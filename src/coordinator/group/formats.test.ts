@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { golden } from '../../../integration-tests/harness/golden.ts'
 import { DecodeError } from '../../base/bytes.ts'
+import type { GroupRecord } from './formats.ts'
 import {
   decodeGroupValue,
   decodeKey,
@@ -13,7 +14,6 @@ import {
   encodeOffsetKey,
   encodeOffsetValue,
 } from './formats.ts'
-import type { GroupRecord } from './formats.ts'
 
 interface Line {
   readonly kind: string

@@ -4,17 +4,17 @@ import {
   controlTypeOf,
   isControlBatch,
   isTransactional,
+  magicOf,
   nextBatch,
   producerId,
   RecordCursor,
   RecordsError,
 } from '../../protocol/records/index.ts'
-import { magicOf } from '../../protocol/records/index.ts'
-import { decodeGroupValue, decodeKey, decodeOffsetValue } from './formats.ts'
 import type { GroupRecord, StateKey } from './formats.ts'
+import { decodeGroupValue, decodeKey, decodeOffsetValue } from './formats.ts'
+import { Group } from './group.ts'
 import type { AppendedOffset } from './group-offsets.ts'
 import { offsetKeyOf } from './group-offsets.ts'
-import { Group } from './group.ts'
 
 type OffsetsOfGroup = Map<string, AppendedOffset>
 

@@ -1,5 +1,5 @@
 import { defineApi } from '../api.ts'
-import { array, int16, int32, int64, int8, records, string, struct } from '../schema.ts'
+import { array, int8, int16, int32, int64, records, string, struct } from '../schema.ts'
 
 /**
  * Fetch: record sets from partitions, for consumers and followers (`replicaId` >= 0).

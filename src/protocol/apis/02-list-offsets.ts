@@ -1,5 +1,5 @@
 import { defineApi } from '../api.ts'
-import { array, int16, int32, int64, int8, string } from '../schema.ts'
+import { array, int8, int16, int32, int64, string } from '../schema.ts'
 
 /**
  * ListOffsets: offsets by timestamp; -1 latest, -2 earliest.

@@ -1,5 +1,5 @@
 import { defineApi } from '../api.ts'
-import { int16, int32, int8, nullableString, string, struct } from '../schema.ts'
+import { int8, int16, int32, nullableString, string, struct } from '../schema.ts'
 
 /** FindCoordinator: the coordinator of a group (type 0) or a transactional id (type 1, v1 and later). */
 export const findCoordinator = defineApi({

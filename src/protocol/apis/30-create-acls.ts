@@ -1,5 +1,5 @@
 import { defineApi } from '../api.ts'
-import { array, int16, int32, int8, nullableString, string } from '../schema.ts'
+import { array, int8, int16, int32, nullableString, string } from '../schema.ts'
 
 /** Code of "any" among operations and permission types: for filters, not for entries. */
 const ANY = 1

@@ -1,5 +1,5 @@
 import { defineApi } from '../api.ts'
-import { array, int16, int32, int8, nullableString, string } from '../schema.ts'
+import { array, int8, int16, int32, nullableString, string } from '../schema.ts'
 
 /** DeleteAcls (KIP-140). */
 export const deleteAcls = defineApi({

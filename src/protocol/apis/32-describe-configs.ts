@@ -1,5 +1,5 @@
 import { defineApi } from '../api.ts'
-import { array, boolean, int16, int32, int8, nullableString, string } from '../schema.ts'
+import { array, boolean, int8, int16, int32, nullableString, string } from '../schema.ts'
 
 /**
  * DescribeConfigs (KIP-133). Resource types: 2 topic, 4 broker.

@@ -1,5 +1,5 @@
 import { defineApi } from '../api.ts'
-import { array, boolean, int16, int32, int8, nullableString, string } from '../schema.ts'
+import { array, boolean, int8, int16, int32, nullableString, string } from '../schema.ts'
 
 /** AlterConfigs (KIP-133): replaces the whole dynamic configuration of a resource. */
 export const alterConfigs = defineApi({

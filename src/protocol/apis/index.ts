@@ -1,5 +1,5 @@
-import type { DecodedStruct, EncodableStruct } from '../schema.ts'
 import type { Api } from '../api.ts'
+import type { DecodedStruct, EncodableStruct } from '../schema.ts'
 import { produce } from './00-produce.ts'
 import { fetch } from './01-fetch.ts'
 import { listOffsets } from './02-list-offsets.ts'

@@ -1,4 +1,4 @@
-import { array, int16, int32, int64, int8, string, uint32 } from '../schema.ts'
+import { array, int8, int16, int32, int64, string, uint32 } from '../schema.ts'
 import { defineStruct } from '../struct.ts'
 
 /** `__transaction_state`: key of version 0. */

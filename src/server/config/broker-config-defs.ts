@@ -1,5 +1,5 @@
-import { atLeast, ConfigDef, oneOf } from '../../base/config-def.ts'
 import type { ConfigKey, ConfigType, Importance, Validator } from '../../base/config-def.ts'
+import { atLeast, ConfigDef, oneOf } from '../../base/config-def.ts'
 
 /** Who may change a key while the broker runs (KIP-226). */
 export type UpdateMode = 'readOnly' | 'perBroker' | 'clusterWide'

@@ -1,12 +1,11 @@
-import { golden as goldenFile } from '../../../integration-tests/harness/golden.ts'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { TOPIC_CONFIG_KEYS } from '../../log/log-config.ts'
-import { makeLogConfig, validateTopicConfig } from '../../log/log-config.ts'
-import { BROKER_CONFIG_KEYS } from './broker-config-defs.ts'
-import { parseBrokerConfig, unknownBrokerKeys } from './broker-config.ts'
+import { golden as goldenFile } from '../../../integration-tests/harness/golden.ts'
+import { makeLogConfig, TOPIC_CONFIG_KEYS, validateTopicConfig } from '../../log/log-config.ts'
 import type { BrokerConfig } from './broker-config.ts'
+import { parseBrokerConfig, unknownBrokerKeys } from './broker-config.ts'
+import { BROKER_CONFIG_KEYS } from './broker-config-defs.ts'
 import { topicDefaultsOfBroker } from './topic-defaults.ts'
 
 interface GoldenKey {
@@ -20,9 +19,7 @@ interface GoldenKey {
   readonly serverDefault: string | null
 }
 
-const golden = JSON.parse(
-  readFileSync(goldenFile('wire/configs.json'), 'utf8'),
-) as {
+const golden = JSON.parse(readFileSync(goldenFile('wire/configs.json'), 'utf8')) as {
   broker: GoldenKey[]
   topic: GoldenKey[]
 }

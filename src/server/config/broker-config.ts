@@ -1,10 +1,10 @@
-import { ConfigException, IllegalConfigError } from '../../base/config-def.ts'
 import type { ConfigValues } from '../../base/config-def.ts'
-import { parseKafkaVersion } from '../../base/kafka-version.ts'
+import { ConfigException, IllegalConfigError } from '../../base/config-def.ts'
 import type { KafkaVersion } from '../../base/kafka-version.ts'
+import { parseKafkaVersion } from '../../base/kafka-version.ts'
 import { BROKER_CONFIG_DEF } from './broker-config-defs.ts'
-import { parseListenerSettings, parseNamedValues, splitList } from './listeners.ts'
 import type { ListenerSettings } from './listeners.ts'
+import { parseListenerSettings, parseNamedValues, splitList } from './listeners.ts'
 
 /**
  * `server.properties`, validated. What several modules need or what follows from several keys is a field; everything else is read

@@ -1,6 +1,6 @@
-import { ConfigException, IllegalConfigError } from '../../base/config-def.ts'
-import type { ConfigValues } from '../../base/config-def.ts'
 import type { Endpoint } from '../../../zk/znodes/types.ts'
+import type { ConfigValues } from '../../base/config-def.ts'
+import { ConfigException, IllegalConfigError } from '../../base/config-def.ts'
 
 /** Where a broker listens. An empty host means every interface. */
 export type ListenerEndpoint = Endpoint

@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import type { PartitionAppendResult } from '../../replication/types.ts'
 import { produce } from './00-produce.ts'
-import { call, testBroker, updateMetadata } from './testing-broker.ts'
 import type { TestBroker } from './testing-broker.ts'
+import { call, testBroker, updateMetadata } from './testing-broker.ts'
 
 function request(acks: number, partitions: readonly (readonly [string, number, string?])[]): RequestOf<'Produce'> {
   return {

@@ -1,12 +1,12 @@
-import { partitionKey } from '../../base/ids.ts'
 import { getInt32 } from '../../base/bytes.ts'
-import { ErrorCode } from '../../protocol/errors.ts'
+import { partitionKey } from '../../base/ids.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { AppendEntry, PartitionAppendResult } from '../../replication/types.ts'
 import { isInternalTopic } from '../internal-topics.ts'
-import { uniquePartitions } from '../unique-partitions.ts'
-import { LATER } from '../request-types.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
+import { LATER } from '../request-types.ts'
+import { uniquePartitions } from '../unique-partitions.ts'
 
 type Request = RequestOf<'Produce'>
 type Response = ResponseInput<'Produce'>

@@ -4,8 +4,8 @@ import type { RecordsSlice } from '../../log/types.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import type { FetchPartitionResult } from '../../replication/types.ts'
 import { fetch } from './01-fetch.ts'
-import { call, testBroker, updateMetadata } from './testing-broker.ts'
 import type { TestBroker } from './testing-broker.ts'
+import { call, testBroker, updateMetadata } from './testing-broker.ts'
 
 type Request = RequestOf<'Fetch'>
 

@@ -1,10 +1,10 @@
 import { partitionKey } from '../../base/ids.ts'
 import type { Log } from '../../log/types.ts'
-import { ErrorCode } from '../../protocol/errors.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { PartitionView } from '../../replication/types.ts'
-import { partitionIdsByTopic } from '../unique-partitions.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
+import { partitionIdsByTopic } from '../unique-partitions.ts'
 
 type Request = RequestOf<'ListOffsets'>
 type Response = ResponseInput<'ListOffsets'>

@@ -1,12 +1,12 @@
 import { ByteWriter } from '../../base/bytes.ts'
-import { apis } from '../../protocol/apis/index.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
+import { apis } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import { autoCreateTopic } from '../auto-topic-creation.ts'
 import { isInternalTopic } from '../internal-topics.ts'
 import type { MetadataCache, PartitionInfo } from '../metadata-cache.ts'
-import { EncodedResponse } from '../request-types.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
+import { EncodedResponse } from '../request-types.ts'
 
 type Request = RequestOf<'Metadata'>
 type Response = ResponseInput<'Metadata'>

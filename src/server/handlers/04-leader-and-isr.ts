@@ -1,7 +1,7 @@
-import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ZkError } from '../../../zk/store/types.ts'
-import { uniquePartitions } from '../unique-partitions.ts'
+import type { RequestOf } from '../../protocol/apis/index.ts'
 import type { BrokerServices, HandlerEntry } from '../request-types.ts'
+import { uniquePartitions } from '../unique-partitions.ts'
 
 /** A log is opened with its topic's configuration: read what is not known yet, and what may be a new topic of an old name. */
 async function readMissingConfigs(broker: BrokerServices, request: RequestOf<'LeaderAndIsr'>): Promise<void> {

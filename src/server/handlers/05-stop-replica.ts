@@ -1,5 +1,5 @@
-import { uniquePartitions } from '../unique-partitions.ts'
 import type { HandlerEntry } from '../request-types.ts'
+import { uniquePartitions } from '../unique-partitions.ts'
 
 /** StopReplica: the controller takes partitions off this broker. */
 export const stopReplica: HandlerEntry<'StopReplica'> = {

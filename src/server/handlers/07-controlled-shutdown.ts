@@ -1,5 +1,5 @@
-import { LATER } from '../request-types.ts'
 import type { HandlerEntry } from '../request-types.ts'
+import { LATER } from '../request-types.ts'
 
 /** ControlledShutdown: a broker asks this one, the controller, to move its leaders away. */
 export const controlledShutdown: HandlerEntry<'ControlledShutdown'> = {

@@ -1,12 +1,12 @@
 import { AssertionError } from '../../base/assert.ts'
 import { int64Add } from '../../base/bytes.ts'
 import type { CommittedOffset } from '../../coordinator/group/types.ts'
-import { ErrorCode } from '../../protocol/errors.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
-import { LATER } from '../request-types.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { BrokerServices, HandlerEntry, RequestContext, ResponseInput } from '../request-types.ts'
-import { errorsByTopic } from '../transaction-requests.ts'
+import { LATER } from '../request-types.ts'
 import type { PartitionError } from '../transaction-requests.ts'
+import { errorsByTopic } from '../transaction-requests.ts'
 import { uniquePartitions } from '../unique-partitions.ts'
 
 type Request = RequestOf<'OffsetCommit'>

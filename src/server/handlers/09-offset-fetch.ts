@@ -1,7 +1,7 @@
 import { AssertionError } from '../../base/assert.ts'
 import type { TopicPartition } from '../../base/ids.ts'
-import { ErrorCode } from '../../protocol/errors.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { BrokerServices, HandlerEntry, RequestContext, ResponseInput } from '../request-types.ts'
 import { uniquePartitions } from '../unique-partitions.ts'
 

@@ -1,6 +1,6 @@
 import { javaAddress } from '../java-address.ts'
-import { LATER } from '../request-types.ts'
 import type { HandlerEntry } from '../request-types.ts'
+import { LATER } from '../request-types.ts'
 
 /** JoinGroup: a member enters a rebalance; answered when the join phase ends. */
 export const joinGroup: HandlerEntry<'JoinGroup'> = {

@@ -1,5 +1,5 @@
-import { LATER } from '../request-types.ts'
 import type { HandlerEntry } from '../request-types.ts'
+import { LATER } from '../request-types.ts'
 
 /** SyncGroup: the leader hands in the assignment; every member gets its own when that is stored. */
 export const syncGroup: HandlerEntry<'SyncGroup'> = {

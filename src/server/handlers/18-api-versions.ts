@@ -1,5 +1,5 @@
 import { ErrorCode } from '../../protocol/errors.ts'
-import type { ResponseInput, HandlerEntry } from '../request-types.ts'
+import type { HandlerEntry, ResponseInput } from '../request-types.ts'
 
 /** ApiVersions answers what the registry serves, sorted by key. */
 export function apiVersionsHandler(

@@ -1,11 +1,11 @@
 import { createTopic, createTopicWithAssignment } from '../../controller/topic-admin.ts'
-import { ErrorCode } from '../../protocol/errors.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
-import { toApiError } from '../admin-errors.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { ApiError } from '../admin-errors.ts'
+import { toApiError } from '../admin-errors.ts'
 import type { MetadataCache } from '../metadata-cache.ts'
-import { LATER } from '../request-types.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
+import { LATER } from '../request-types.ts'
 
 type Request = RequestOf<'CreateTopics'>
 type Wanted = Request['createTopicRequests'][number]

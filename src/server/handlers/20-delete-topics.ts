@@ -1,7 +1,7 @@
-import { ErrorCode } from '../../protocol/errors.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
-import { LATER } from '../request-types.ts'
+import { ErrorCode } from '../../protocol/errors.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
+import { LATER } from '../request-types.ts'
 
 type Request = RequestOf<'DeleteTopics'>
 type Response = ResponseInput<'DeleteTopics'>

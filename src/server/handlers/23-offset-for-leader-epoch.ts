@@ -1,5 +1,5 @@
-import { partitionIdsByTopic } from '../unique-partitions.ts'
 import type { HandlerEntry } from '../request-types.ts'
+import { partitionIdsByTopic } from '../unique-partitions.ts'
 
 /** OffsetForLeaderEpoch: where a leader epoch ends in this leader's log (KIP-101). */
 export const offsetForLeaderEpoch: HandlerEntry<'OffsetForLeaderEpoch'> = {

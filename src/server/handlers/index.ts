@@ -1,5 +1,6 @@
-import { apis } from '../../protocol/apis/index.ts'
 import type { ApiName } from '../../protocol/apis/index.ts'
+import { apis } from '../../protocol/apis/index.ts'
+import type { HandlerEntry, ServedApi } from '../request-types.ts'
 import { produce } from './00-produce.ts'
 import { fetch } from './01-fetch.ts'
 import { listOffsets } from './02-list-offsets.ts'
@@ -43,7 +44,6 @@ import { renewDelegationToken } from './39-renew-delegation-token.ts'
 import { expireDelegationToken } from './40-expire-delegation-token.ts'
 import { describeDelegationToken } from './41-describe-delegation-token.ts'
 import { deleteGroups } from './42-delete-groups.ts'
-import type { HandlerEntry, ServedApi } from '../request-types.ts'
 
 /** The APIs that this broker serves. An API without an entry is unknown to it: not advertised, and refused like an unknown key. */
 export const handlers = {

@@ -1,8 +1,8 @@
 import { silentLogger } from '../../base/logger.ts'
 import { makeLogConfig } from '../../log/log-config.ts'
 import type { Log, LogConfig } from '../../log/types.ts'
-import { VirtualClock } from '../../ports/memory/virtual-clock.ts'
 import { SeededRng } from '../../ports/memory/seeded-rng.ts'
+import { VirtualClock } from '../../ports/memory/virtual-clock.ts'
 import type { ApiName, RequestOf } from '../../protocol/apis/index.ts'
 import type {
   AppendEntry,
@@ -15,8 +15,8 @@ import type {
 import { parseBrokerConfig } from '../config/broker-config.ts'
 import { FetchSessionCache } from '../fetch-session.ts'
 import { MetadataCache } from '../metadata-cache.ts'
-import { type EncodedResponse, LATER } from '../request-types.ts'
 import type { BrokerServices, HandlerEntry, RequestContext, ResponseInput } from '../request-types.ts'
+import { type EncodedResponse, LATER } from '../request-types.ts'
 import { TopicPurgatory } from '../topic-purgatory.ts'
 
 /** Replicas that answer what a test tells them. */
