@@ -1,5 +1,5 @@
 /** `npm test`: every test file, unit tests first and side by side, what starts clusters afterwards and one at a time. Exit 1 when one fails. */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -22,18 +22,42 @@ interface Counts {
   skipped: number
 }
 
-function lane(name: string, files: readonly string[], concurrency: number): Counts {
+/** A test that takes longer hangs; it fails then, and the others go on. */
+const TIMEOUT_MS = 240_000
+
+async function lane(name: string, files: readonly string[], concurrency: number): Promise<Counts> {
   if (files.length === 0) throw new Error(`no test files for ${name}: the build is not complete`)
   process.stdout.write(`\n== ${name}: ${files.length} files\n`)
-  const ran = spawnSync(
+  const child = spawn(
     process.execPath,
-    ['--enable-source-maps', '--test', '--test-reporter=tap', `--test-concurrency=${concurrency}`, ...files],
-    { encoding: 'utf8', maxBuffer: 1 << 30, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, SAMSA_TEST: '1' } },
+    [
+      '--enable-source-maps',
+      '--test',
+      '--test-reporter=tap',
+      `--test-concurrency=${concurrency}`,
+      `--test-timeout=${TIMEOUT_MS}`,
+      ...files,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, SAMSA_TEST: '1' } },
   )
-  const count = (what: string): number => Number(new RegExp(`^# ${what} (\\d+)$`, 'm').exec(ran.stdout)?.[1] ?? 0)
+  let tap = ''
+  let last = performance.now()
+  child.stdout.setEncoding('utf8')
+  child.stdout.on('data', (chunk: string) => {
+    tap += chunk
+    // One line per suite or top-level test, as it ends, so that a hanging one can be told by what came before it.
+    for (const line of chunk.split('\n')) {
+      if (!/^(not )?ok \d+ - /.test(line)) continue
+      const seconds = ((performance.now() - last) / 1000).toFixed(1)
+      last = performance.now()
+      process.stdout.write(`${line.replace(/^(not )?ok \d+ - /, '$1ok ').replace(build, '')} (${seconds} s)\n`)
+    }
+  })
+  const status = await new Promise<number | null>((done) => child.on('close', done))
+  const count = (what: string): number => Number(new RegExp(`^# ${what} (\\d+)$`, 'm').exec(tap)?.[1] ?? 0)
   const counts = { passed: count('pass'), failed: count('fail') + count('cancelled'), skipped: count('skipped') }
-  if (counts.failed > 0 || ran.status !== 0) {
-    process.stdout.write(`${failuresIn(ran.stdout)}\n`)
+  if (counts.failed > 0 || status !== 0) {
+    process.stdout.write(`${failuresIn(tap)}\n`)
     if (counts.failed === 0) counts.failed = 1
   }
   process.stdout.write(`${name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
@@ -68,7 +92,7 @@ const lanes = [
 ].filter(({ files }) => only.length === 0 || files.length > 0)
 const total: Counts = { passed: 0, failed: 0, skipped: 0 }
 for (const { name, files, concurrency } of lanes) {
-  const counts = lane(name, files, concurrency)
+  const counts = await lane(name, files, concurrency)
   for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += counts[key]
 }
 process.stdout.write(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`)

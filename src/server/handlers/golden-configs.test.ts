@@ -1,8 +1,10 @@
 /** DescribeConfigs and AlterConfigs against the answers of a running 1.1.1 (`live/probes.jsonl.gz`). */
+
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
+import { golden as goldenFile } from '../../../integration-tests/harness/golden.ts'
 import type { KafkaZk } from '../../../zk/store/types.ts'
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
 import { silentLogger } from '../../base/logger.ts'
@@ -27,7 +29,7 @@ interface Probe {
   readonly outcome: string
 }
 
-const file = new URL('../../../integration-tests/golden/wire/live/probes.jsonl.gz', import.meta.url)
+const file = goldenFile('wire/live/probes.jsonl.gz')
 const probes = gunzipSync(readFileSync(file))
   .toString('utf8')
   .trim()
