@@ -8,12 +8,12 @@ import { createLogManager } from '../log/log-manager.ts'
 import type { LogManager } from '../log/types.ts'
 import { LoopDelay } from '../metrics/loop-delay.ts'
 import { MetricRegistry } from '../metrics/registry.ts'
-import type { Clock } from '../ports/clock.ts'
+import type { Clock, Timer } from '../ports/clock.ts'
 import type { Disk } from '../ports/disk.ts'
 import type { Net } from '../ports/net.ts'
 import type { Rng } from '../ports/rng.ts'
 import { createReplicaManager } from '../replication/replica-manager.ts'
-import type { PeerRpc, ReplicaManager } from '../replication/types.ts'
+import type { ReplicaManager } from '../replication/types.ts'
 import { controlledShutdown } from '../rpc/controlled-shutdown.ts'
 import type { ControllerChannels } from '../rpc/controller-channel.ts'
 import { createControllerChannels } from '../rpc/controller-channel.ts'
@@ -304,7 +304,7 @@ export class KafkaServer {
         endpoint: (broker) => this.#interBrokerEndpoint(broker),
         socketTimeoutMs: this.config.values.number('replica.socket.timeout.ms'),
         // Every decoded request can be encoded; the compiler cannot see that for an API that it does not know yet.
-      }) as unknown as PeerRpc,
+      }),
       logger: logger.child(`[ReplicaManager broker=${this.#brokerId}]`, 'kafka.server.ReplicaManager'),
       topicConfig: (topic) => topicConfigs.get(topic),
     })
@@ -469,10 +469,11 @@ export class KafkaServer {
     }
     if (zk.session.state !== 'connected') return known()
     // The session may be lost in the middle; requests then wait for the next one, this shutdown does not.
-    const given = new Promise<'late'>(
-      (resolve) => void this.#host.clock.timer(this.config.zookeeperSessionTimeoutMs, () => resolve('late')),
-    )
-    const answer = await Promise.race([asked(), given])
+    let timer: Timer | undefined
+    const late = new Promise<'late'>((resolve) => {
+      timer = this.#host.clock.timer(this.config.zookeeperSessionTimeoutMs, () => resolve('late'))
+    })
+    const answer = await Promise.race([asked(), late]).finally(() => timer?.cancel())
     return answer === 'late' ? known() : answer
   }
 

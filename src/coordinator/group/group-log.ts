@@ -5,6 +5,7 @@ import type { Clock } from '../../ports/clock.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import type { Magic } from '../../protocol/records/index.ts'
 import { BatchBuilder } from '../../protocol/records/index.ts'
+import { sharedCoordinatorError } from '../append-errors.ts'
 import type { StateTopic } from '../types.ts'
 import { encodeGroupKey, encodeGroupValue, encodeOffsetKey, encodeOffsetValue } from './formats.ts'
 import type { Group } from './group.ts'
@@ -19,44 +20,26 @@ export interface Producer {
 /** 1.1 writes commits, unlike other records of this topic, with sequences from 0. */
 const COMMIT_SEQUENCE = 0
 
+/** The record does not fit into a batch. */
+function isTooLarge(appendError: number): boolean {
+  return (
+    appendError === ErrorCode.MESSAGE_TOO_LARGE ||
+    appendError === ErrorCode.RECORD_LIST_TOO_LARGE ||
+    appendError === ErrorCode.INVALID_FETCH_SIZE
+  )
+}
+
 /** What members see when the assignment could not be written. */
 export function syncErrorOf(appendError: number): number {
-  switch (appendError) {
-    case ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
-    case ErrorCode.NOT_ENOUGH_REPLICAS:
-    case ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND:
-      return ErrorCode.COORDINATOR_NOT_AVAILABLE
-    case ErrorCode.NOT_LEADER_FOR_PARTITION:
-    case ErrorCode.KAFKA_STORAGE_ERROR:
-      return ErrorCode.NOT_COORDINATOR
-    case ErrorCode.REQUEST_TIMED_OUT:
-      return ErrorCode.REBALANCE_IN_PROGRESS
-    case ErrorCode.MESSAGE_TOO_LARGE:
-    case ErrorCode.RECORD_LIST_TOO_LARGE:
-    case ErrorCode.INVALID_FETCH_SIZE:
-      return ErrorCode.UNKNOWN_SERVER_ERROR
-    default:
-      return appendError
-  }
+  if (appendError === ErrorCode.REQUEST_TIMED_OUT) return ErrorCode.REBALANCE_IN_PROGRESS
+  if (isTooLarge(appendError)) return ErrorCode.UNKNOWN_SERVER_ERROR
+  return sharedCoordinatorError(appendError) ?? appendError
 }
 
 /** What a consumer sees when its offsets could not be written. */
 export function commitErrorOf(appendError: number): number {
-  switch (appendError) {
-    case ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
-    case ErrorCode.NOT_ENOUGH_REPLICAS:
-    case ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND:
-      return ErrorCode.COORDINATOR_NOT_AVAILABLE
-    case ErrorCode.NOT_LEADER_FOR_PARTITION:
-    case ErrorCode.KAFKA_STORAGE_ERROR:
-      return ErrorCode.NOT_COORDINATOR
-    case ErrorCode.MESSAGE_TOO_LARGE:
-    case ErrorCode.RECORD_LIST_TOO_LARGE:
-    case ErrorCode.INVALID_FETCH_SIZE:
-      return ErrorCode.INVALID_COMMIT_OFFSET_SIZE
-    default:
-      return appendError
-  }
+  if (isTooLarge(appendError)) return ErrorCode.INVALID_COMMIT_OFFSET_SIZE
+  return sharedCoordinatorError(appendError) ?? appendError
 }
 
 /** Writes the records of groups and offsets; answers are already what clients are told. */

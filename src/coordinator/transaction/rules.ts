@@ -1,5 +1,6 @@
 import type { EpochMillis, Millis } from '../../base/ids.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
+import { sharedCoordinatorError } from '../append-errors.ts'
 import type { Partitions, Transaction, TransactionSnapshot } from './metadata.ts'
 import { completed, fenced, isEpochExhausted, prepared, withNewProducerId, withNextEpoch, withPartitions } from './metadata.ts'
 
@@ -98,18 +99,12 @@ export function isExpired({ current, pending }: Transaction, expirationMs: Milli
 /** The coordinator's code for a failed append to `__transaction_state`. */
 export function coordinatorError(appendError: number): number {
   switch (appendError) {
-    case ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
-    case ErrorCode.NOT_ENOUGH_REPLICAS:
-    case ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND:
     case ErrorCode.REQUEST_TIMED_OUT:
       return ErrorCode.COORDINATOR_NOT_AVAILABLE
-    case ErrorCode.NOT_LEADER_FOR_PARTITION:
-    case ErrorCode.KAFKA_STORAGE_ERROR:
-      return ErrorCode.NOT_COORDINATOR
     case ErrorCode.MESSAGE_TOO_LARGE:
     case ErrorCode.RECORD_LIST_TOO_LARGE:
       return ErrorCode.UNKNOWN_SERVER_ERROR
     default:
-      return appendError
+      return sharedCoordinatorError(appendError) ?? appendError
   }
 }
