@@ -7,6 +7,7 @@ import { TestCluster } from '../harness/cluster.ts'
 
 describe('ZooKeeper is away', () => {
   let cluster: TestCluster
+  let controllerId: number
   before(async () => {
     cluster = await TestCluster.start({
       brokers: 3,
@@ -18,6 +19,7 @@ describe('ZooKeeper is away', () => {
   after(() => cluster.close())
 
   it('for longer than a session: produce with acks=all and consume go on', async () => {
+    controllerId = (await cluster.controllerId()) ?? assert.fail('no controller')
     for (const proxy of cluster.proxies) proxy.refuse()
     for (let i = 0; i < 8; i++) {
       await kcat(cluster.bootstrap, ['-P', '-t', 'served', '-p', '0', '-X', 'acks=all'], `line ${i}\n`)
@@ -27,12 +29,15 @@ describe('ZooKeeper is away', () => {
     assert.equal(read, Array.from({ length: 8 }, (_, i) => `line ${i}\n`).join(''))
   })
 
-  it('a broker stops in seconds all the same, with exit code 0', async () => {
-    const { leader } = await cluster.partitionState('served', 0)
-    const other = cluster.brokers.find(({ options }) => options.id !== leader) ?? assert.fail()
-    const began = performance.now()
-    await other.stop()
-    assert.ok(performance.now() - began < 10_000, `took ${Math.round(performance.now() - began)} ms`)
+  it('brokers stop in seconds all the same, with exit code 0: the controller, and another one', async () => {
+    // The controller's way out is the harder one: its own shutdown is an event that it can no longer write to ZooKeeper.
+    const controller = cluster.broker(controllerId)
+    const other = cluster.brokers.find((broker) => broker !== controller) ?? assert.fail()
+    for (const broker of [controller, other]) {
+      const began = performance.now()
+      await broker.stop()
+      assert.ok(performance.now() - began < 20_000, `took ${Math.round(performance.now() - began)} ms`)
+    }
   })
 
   it('it is back: everybody registers, and records can be written and read', async () => {

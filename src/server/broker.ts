@@ -1,3 +1,4 @@
+import type { OpenZkConnection } from '../../zk/client/index.ts'
 import { openKafkaZk } from '../../zk/store/index.ts'
 import type { KafkaZk } from '../../zk/store/types.ts'
 import type { BrokerRegistration, Endpoint } from '../../zk/znodes/types.ts'
@@ -8,13 +9,12 @@ import { createLogManager } from '../log/log-manager.ts'
 import type { LogManager } from '../log/types.ts'
 import { LoopDelay } from '../metrics/loop-delay.ts'
 import { MetricRegistry } from '../metrics/registry.ts'
-import type { Clock, Timer } from '../ports/clock.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { Disk } from '../ports/disk.ts'
 import type { Net } from '../ports/net.ts'
 import type { Rng } from '../ports/rng.ts'
 import { createReplicaManager } from '../replication/replica-manager.ts'
 import type { ReplicaManager } from '../replication/types.ts'
-import { controlledShutdown } from '../rpc/controlled-shutdown.ts'
 import type { ControllerChannels } from '../rpc/controller-channel.ts'
 import { createControllerChannels } from '../rpc/controller-channel.ts'
 import { createPeerRpc } from '../rpc/peer-channel.ts'
@@ -24,6 +24,8 @@ import { startCoordinators } from './broker-coordinators.ts'
 import { configChangeListener, followConfigChanges, readDynamicConfig } from './broker-dynamic.ts'
 import type { StoredIdentity } from './broker-identity.ts'
 import { markDirectories, readStoredIdentity } from './broker-identity.ts'
+import type { Leaving } from './broker-leaving.ts'
+import { moveLeadersAway, stopUsing } from './broker-leaving.ts'
 import {
   brokerJsonVersion,
   clusterIdFrom,
@@ -55,6 +57,8 @@ export interface BrokerHost {
   readonly rng: Rng
   readonly disk: Disk
   readonly net: Net
+  /** Connections to ZooKeeper; by default real ones. */
+  readonly openZkConnection?: OpenZkConnection
   readonly logger: Logger
   /** Name of this machine: advertised where a listener has no host. */
   readonly hostName: string
@@ -226,6 +230,7 @@ export class KafkaServer {
       },
       clock,
       logger.child('[ZooKeeperClient]', 'kafka.zookeeper.ZooKeeperClient'),
+      this.#host.openZkConnection,
     )
     this.#zk = zk
     await zk.session.start()
@@ -422,14 +427,14 @@ export class KafkaServer {
     this.#state = 'stopping'
     if (!wasRunning) await this.#abandonStart()
     if (wasRunning && this.config.values.boolean('controlled.shutdown.enable'))
-      await this.#step('controlled shutdown', () => this.#moveLeadersAway())
-    await this.#step('config changes', () => this.#configChanges?.stop())
+      await this.#step('controlled shutdown', () => moveLeadersAway(this.#leaving()))
+    await this.#step('config changes', () => this.#stopUsingZk(() => this.#configChanges?.stop()))
     await this.#step('socket server', () => this.#sockets?.shutdown())
     await this.#step('delayed topic requests', () => this.#topicPurgatory.shutdown())
     await this.#step('coordinators', () => this.#coordinators?.stop())
     await this.#step('replica manager', () => this.#replicas?.shutdown())
     await this.#step('log manager', () => this.#logs?.shutdown())
-    await this.#step('controller', () => this.#controller?.stop())
+    await this.#step('controller', () => this.#stopUsingZk(() => this.#controller?.stop()))
     await this.#step('controller channels', () => this.#controlChannels?.close())
     await this.#step('ZooKeeper session', () => this.#zk?.session.close())
     this.#loopDelay.stop()
@@ -443,6 +448,18 @@ export class KafkaServer {
     await this.#step('ZooKeeper session', () => this.#zk?.session.close())
   }
 
+  async #stopUsingZk(stop: () => unknown): Promise<void> {
+    const zk = this.#zk
+    if (!zk) return void (await stop())
+    await stopUsing(zk, this.#host.clock, this.config.zookeeperSessionTimeoutMs, stop)
+  }
+
+  #leaving(): Leaving {
+    const { clock, net } = this.#host
+    const parts = { brokerId: this.#brokerId, config: this.config, metadataCache: this.#metadataCache, log: this.#log }
+    return { ...parts, zk: this.#zk!, clock, net }
+  }
+
   /** One part that cannot stop must not keep the others from stopping. */
   async #step(what: string, stop: () => unknown): Promise<void> {
     try {
@@ -450,51 +467,5 @@ export class KafkaServer {
     } catch (error) {
       this.#log.error(`Cannot stop the ${what}`, error)
     }
-  }
-
-  /** As ZooKeeper names it; while ZooKeeper is away, as the last UpdateMetadata named it. */
-  async #findController(): Promise<{ brokerId: number; host: string; port: number } | undefined> {
-    const zk = this.#zk!
-    const listener = this.config.interBrokerListenerName
-    const asked = async (): Promise<{ brokerId: number; host: string; port: number } | undefined> => {
-      const id = await zk.getControllerId()
-      const broker = id === undefined ? undefined : await zk.getBroker(id)
-      const endpoint = broker?.endpoints.find(({ listenerName }) => listenerName === listener)
-      return endpoint && { brokerId: id!, host: endpoint.host, port: endpoint.port }
-    }
-    const known = (): { brokerId: number; host: string; port: number } | undefined => {
-      const brokerId = this.#metadataCache.controllerId
-      const endpoint = this.#metadataCache.endpoint(brokerId, listener)
-      return endpoint && { brokerId, host: endpoint.host, port: endpoint.port }
-    }
-    if (zk.session.state !== 'connected') return known()
-    // The session may be lost in the middle; requests then wait for the next one, this shutdown does not.
-    let timer: Timer | undefined
-    const late = new Promise<'late'>((resolve) => {
-      timer = this.#host.clock.timer(this.config.zookeeperSessionTimeoutMs, () => resolve('late'))
-    })
-    const answer = await Promise.race([asked(), late]).finally(() => timer?.cancel())
-    return answer === 'late' ? known() : answer
-  }
-
-  async #moveLeadersAway(): Promise<void> {
-    const { values } = this.config
-    const cache = this.#metadataCache
-    // While ZooKeeper is away the controller most likely can't move anything either: it gets one chance, as long as a session lives.
-    const isAway = this.#zk!.session.state !== 'connected'
-    const patience = values.number('request.timeout.ms')
-    await controlledShutdown({
-      net: this.#host.net,
-      clock: this.#host.clock,
-      logger: this.#log,
-      brokerId: this.#brokerId,
-      findController: () => this.#findController(),
-      versions: interBrokerVersions(this.config.interBrokerProtocolVersion),
-      isAlone: () => [...cache.brokers.keys()].every((id) => id === this.#brokerId),
-      maxRetries: isAway ? 1 : values.number('controlled.shutdown.max.retries'),
-      retryBackoffMs: values.number('controlled.shutdown.retry.backoff.ms'),
-      socketTimeoutMs: values.number('controller.socket.timeout.ms'),
-      requestTimeoutMs: isAway ? Math.min(patience, this.config.zookeeperSessionTimeoutMs) : patience,
-    })
   }
 }
