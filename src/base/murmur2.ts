@@ -1,15 +1,15 @@
-/** 32-bit MurmurHash2 with the seed of Kafka's default partitioner; a signed result. */
-export function murmur2(bytes: Uint8Array): number {
-  const length = bytes.length
+/** 32-bit MurmurHash2 with the seed of Kafka's default partitioner over `bytes[start .. end)`; a signed result. */
+export function murmur2(bytes: Uint8Array, start = 0, end: number = bytes.length): number {
+  const length = end - start
   let hash = 0x9747b28c ^ length
-  let i = 0
-  for (; i + 4 <= length; i += 4) {
+  let i = start
+  for (; i + 4 <= end; i += 4) {
     let k = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24)
     k = Math.imul(k, 0x5bd1e995)
     k ^= k >>> 24
     hash = Math.imul(hash, 0x5bd1e995) ^ Math.imul(k, 0x5bd1e995)
   }
-  const left = length - i
+  const left = end - i
   if (left === 3) hash ^= bytes[i + 2]! << 16
   if (left >= 2) hash ^= bytes[i + 1]! << 8
   if (left >= 1) hash = Math.imul(hash ^ bytes[i]!, 0x5bd1e995)

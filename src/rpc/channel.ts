@@ -1,70 +1,24 @@
 import { assert } from '../base/assert.ts'
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import type { Millis } from '../base/ids.ts'
-import type { Clock, Timer } from '../ports/clock.ts'
-import type { CloseReason, Connection, FrameReceiver, Net } from '../ports/net.ts'
-import type { ApiName, ApiSchema, RequestInput, ResponseOf } from '../protocol/apis/index.ts'
+import type { Timer } from '../ports/clock.ts'
+import type { CloseReason, Connection, FrameReceiver } from '../ports/net.ts'
+import type { ApiName, ApiSchema, ResponseOf } from '../protocol/apis/index.ts'
 import { apis } from '../protocol/apis/index.ts'
 import { ErrorCode, errorName } from '../protocol/errors.ts'
 import { beginFrame, decodeResponseHeader, encodeRequestHeader, endFrame } from '../protocol/framing.ts'
+import type { ChannelOptions, RequestOrMaker, ResponseCallback, SendOptions, VersionFallback } from './channel-types.ts'
+import { ChannelError } from './channel-types.ts'
 import type { VersionTable } from './versions.ts'
 
-/**
- * Why a request has no response. `unknownAddress`: nobody knows where the peer listens. `refused`, `connectTimeout`: no
- * connection. `disconnected`: it broke, the request may or may not have been carried out. `timeout`: no response in time,
- * the connection was closed. `unsupportedVersion`: the peer does not speak this API; nothing was sent. `badRequest`: the request
- * cannot be encoded. `badResponse`: the peer answered something else.
- */
-export type ChannelErrorKind =
-  | 'unknownAddress'
-  | 'refused'
-  | 'connectTimeout'
-  | 'disconnected'
-  | 'timeout'
-  | 'unsupportedVersion'
-  | 'badRequest'
-  | 'badResponse'
-
-export class ChannelError extends Error {
-  override readonly name = 'ChannelError'
-  readonly kind: ChannelErrorKind
-  constructor(kind: ChannelErrorKind, message: string) {
-    super(message)
-    this.kind = kind
-  }
-}
-
-export type ResponseCallback<A extends ApiName> = (error: ChannelError | undefined, response: ResponseOf<A> | undefined) => void
-
-export interface ChannelOptions {
-  readonly net: Net
-  readonly clock: Clock
-  /** Asked before each connect: the peer may have moved. Undefined: not known now. */
-  readonly address: () => { readonly host: string; readonly port: number } | undefined
-  readonly clientId: string
-  /** Versions to use; with `negotiate`, the highest to use. */
-  readonly versions: VersionTable
-  /** Ask ApiVersions first and use the highest version that both sides know. Not between brokers. Default false. */
-  readonly negotiate?: boolean
-  readonly connectTimeoutMs: Millis
-  /** From `send` to the response (`request.timeout.ms`); a late response closes the connection. */
-  readonly requestTimeoutMs: Millis
-  /** Pause before the next connect after a failed one or a broken connection; doubled up to the maximum while it fails. */
-  readonly reconnectBackoffMs: Millis
-  readonly reconnectBackoffMaxMs?: Millis
-  /** Largest acceptable response; default 2^31 - 1. */
-  readonly maxResponseBytes?: number
-  /** Connected (and versions are known). */
-  readonly onReady?: () => void
-  /** A connection or the attempt at one ended, other than by `close`. */
-  readonly onDisconnect?: (error: ChannelError) => void
-}
+export * from './channel-types.ts'
 
 interface Call {
   readonly api: ApiSchema
   readonly request: unknown
   readonly deadline: Millis
-  /** Undefined: no response comes (Produce with acks=0). */
+  /** No response comes (Produce with acks=0): `onResponse` hears that it was sent, or why not. */
+  readonly oneWay: boolean
   readonly onResponse: ((error: ChannelError | undefined, response: unknown) => void) | undefined
   correlationId: number
   version: number
@@ -94,6 +48,10 @@ export class Channel {
   #retryTimer: Timer | undefined
   #deadlineTimer: Timer | undefined
   #deadlineAt = Number.POSITIVE_INFINITY
+  /** Next of `fallbacks` to try; -1: ask ApiVersions. */
+  #fallback = -1
+  #idleTimer: Timer | undefined
+  #usedAt: Millis = 0
 
   constructor(options: ChannelOptions) {
     this.#options = options
@@ -109,19 +67,37 @@ export class Channel {
     return this.#inFlight.length + this.#waiting.length
   }
 
+  /** Whether a request would go out now, rather than wait for a connection or for answers. */
+  get canSend(): boolean {
+    return this.#state === 'ready' && this.#waiting.length === 0 && this.#inFlight.length < this.#maxInFlight
+  }
+
+  get #maxInFlight(): number {
+    return this.#options.maxInFlight ?? Number.POSITIVE_INFINITY
+  }
+
   /** Version in use for an API; undefined when the peer (or the table) has none. Certain only when ready. */
   versionOf(api: ApiName): number | undefined {
     return this.#versions[api]
   }
 
-  /** Sends a request, connecting first if need be. `timeoutMs` replaces `requestTimeoutMs`. */
-  send<A extends ApiName>(api: A, request: RequestInput<A>, onResponse: ResponseCallback<A>, timeoutMs?: Millis): void {
-    this.#submit(api, request, onResponse as Call['onResponse'], timeoutMs)
+  /** Sends a request, connecting first if need be. A number as options is the time-out. */
+  send<A extends ApiName>(
+    api: A,
+    request: RequestOrMaker<A>,
+    onResponse: ResponseCallback<A>,
+    options?: Millis | SendOptions,
+  ): void {
+    const { timeoutMs, version } = typeof options === 'object' ? options : { timeoutMs: options }
+    this.#submit(api, request, onResponse as Call['onResponse'], false, timeoutMs, version)
   }
 
-  /** Sends a request that has no response (Produce with acks=0). Nobody learns whether it arrives. */
-  sendOneWay<A extends ApiName>(api: A, request: RequestInput<A>): void {
-    this.#submit(api, request, undefined, undefined)
+  /**
+   * Sends a request that has no response (Produce with acks=0). Nobody learns whether it arrives; `onSent` that it left, or why
+   * it did not.
+   */
+  sendOneWay<A extends ApiName>(api: A, request: RequestOrMaker<A>, onSent?: (error: ChannelError | undefined) => void): void {
+    this.#submit(api, request, onSent as Call['onResponse'], true)
   }
 
   /** Connects without a request, unless that was done or a backoff runs. */
@@ -129,23 +105,37 @@ export class Channel {
     if (this.#state === 'idle') this.#openOrWait()
   }
 
-  /** Ends the connection and forgets all requests. Idempotent. */
-  close(): void {
+  /** Ends the connection and forgets all requests; with an error, their callbacks get it, in a later turn. Idempotent. */
+  close(error?: ChannelError): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#dropTimers()
+    if (error !== undefined) {
+      const failed = [...this.#inFlight, ...this.#waiting]
+      this.#options.clock.soon(() => {
+        for (const call of failed) call.onResponse?.(error, undefined)
+      })
+    }
     this.#inFlight = []
     this.#waiting = []
     this.#detach()?.destroy()
     this.#writer.close()
   }
 
-  #submit(api: ApiName, request: unknown, onResponse: Call['onResponse'], timeoutMs: Millis | undefined): void {
+  #submit(
+    api: ApiName,
+    request: unknown,
+    onResponse: Call['onResponse'],
+    oneWay: boolean,
+    timeoutMs?: Millis,
+    version?: number,
+  ): void {
     if (this.#state === 'closed') return
     const deadline = this.#options.clock.now() + (timeoutMs ?? this.#options.requestTimeoutMs)
-    const call: Call = { api: apis[api] as unknown as ApiSchema, request, deadline, onResponse, correlationId: -1, version: -1 }
-    if (onResponse !== undefined) this.#watchDeadline(deadline)
-    if (this.#state === 'ready') {
+    const schema = apis[api] as unknown as ApiSchema
+    const call: Call = { api: schema, request, deadline, oneWay, onResponse, correlationId: -1, version: version ?? -1 }
+    if (!oneWay) this.#watchDeadline(deadline)
+    if (this.canSend) {
       this.#transmit(call)
       return
     }
@@ -188,19 +178,49 @@ export class Channel {
       this.#becomeReady()
       return
     }
+    const fallback = this.#options.fallbacks?.[this.#fallback]
+    if (fallback !== undefined && fallback.probe === undefined) {
+      this.#fallBack(fallback)
+      return
+    }
     this.#state = 'negotiating'
     const deadline = this.#options.clock.now() + this.#options.requestTimeoutMs
     this.#watchDeadline(deadline)
     this.#transmit({
-      api: apis.ApiVersions as unknown as ApiSchema,
+      api: apis[fallback?.probe ?? 'ApiVersions'] as unknown as ApiSchema,
       request: {},
       deadline,
+      oneWay: false,
       onResponse: (_error, response) => {
-        if (response !== undefined) this.#negotiated(link, response as ResponseOf<'ApiVersions'>)
+        if (response === undefined) return
+        if (fallback === undefined) this.#negotiated(link, response as ResponseOf<'ApiVersions'>)
+        else this.#fallBack(fallback)
       },
       correlationId: -1,
       version: 0,
     })
+  }
+
+  #fallBack({ versions }: VersionFallback): void {
+    this.#fallback = -1
+    this.#versions = versions
+    this.#becomeReady()
+  }
+
+  /** The peer closed the connection instead of answering: the next one tries an older protocol at once. True when there is one. */
+  #tryOlder(error: ChannelError): boolean {
+    const { fallbacks, clock } = this.#options
+    if (this.#state !== 'negotiating' || error.kind !== 'disconnected') {
+      if (error.kind !== 'disconnected') this.#fallback = -1
+      return false
+    }
+    this.#fallback = this.#fallback + 1 < (fallbacks?.length ?? 0) ? this.#fallback + 1 : -1
+    if (this.#fallback < 0) return false
+    this.#detach()
+    this.#inFlight = []
+    this.#state = 'backoff'
+    this.#retryTimer = clock.timer(0, () => this.#open(), true)
+    return true
   }
 
   #negotiated(link: Link, response: ResponseOf<'ApiVersions'>): void {
@@ -222,21 +242,50 @@ export class Channel {
   #becomeReady(): void {
     this.#state = 'ready'
     this.#failures = 0
+    this.#usedAt = this.#options.clock.now()
+    this.#watchIdle(this.#options.maxIdleMs ?? -1)
     this.#options.onReady?.()
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const call of waiting) {
-      if (this.#state === 'ready') this.#transmit(call)
-      else this.#waiting.push(call)
-    }
+    this.#transmitWaiting()
+  }
+
+  #transmitWaiting(): void {
+    const room = Math.min(this.#waiting.length, this.#maxInFlight - this.#inFlight.length)
+    if (room <= 0 || this.#state !== 'ready') return
+    const batch = this.#waiting.splice(0, room)
+    for (const call of batch) this.#transmit(call)
+  }
+
+  #watchIdle(delayMs: Millis): void {
+    const { clock, maxIdleMs } = this.#options
+    if (maxIdleMs === undefined || maxIdleMs < 0 || delayMs < 0) return
+    this.#idleTimer?.cancel()
+    this.#idleTimer = clock.timer(
+      delayMs,
+      () => {
+        this.#idleTimer = undefined
+        if (this.#state !== 'ready') return
+        const left = this.#usedAt + maxIdleMs - clock.now()
+        if (left > 0 || this.pending > 0) this.#watchIdle(Math.max(left, maxIdleMs / 4, 1))
+        else this.#closeIdle()
+      },
+      true,
+    )
+  }
+
+  #closeIdle(): void {
+    this.#dropTimers()
+    this.#state = 'idle'
+    this.#detach()?.end()
   }
 
   /** @internal The connection of `link` is gone, or was never made. */
   lost(link: Link, error: ChannelError): void {
     if (link !== this.#link || this.#state === 'closed') return
-    const { clock, reconnectBackoffMs, reconnectBackoffMaxMs } = this.#options
+    if (this.#tryOlder(error)) return
+    const { clock, reconnectBackoffMs, reconnectBackoffMaxMs, random } = this.#options
     this.#detach()
-    const pause = Math.min(reconnectBackoffMs * 2 ** Math.min(this.#failures, 20), reconnectBackoffMaxMs ?? reconnectBackoffMs)
+    const exact = Math.min(reconnectBackoffMs * 2 ** Math.min(this.#failures, 20), reconnectBackoffMaxMs ?? reconnectBackoffMs)
+    const pause = random === undefined ? exact : exact * (0.8 + 0.4 * random())
     this.#failures++
     this.#retryAt = clock.now() + pause
     this.#state = 'idle'
@@ -268,12 +317,16 @@ export class Channel {
   // ------------------------------------------------------------------ requests
 
   #transmit(call: Call): void {
-    const version = call.version >= 0 ? call.version : this.#versions[call.api.name]
-    if (version === undefined) {
-      this.#fail(call, new ChannelError('unsupportedVersion', `the peer does not support ${call.api.name}`))
+    const highest = this.#versions[call.api.name]
+    const version = call.version >= 0 ? call.version : highest
+    // What is asked while negotiating is not in the table.
+    if (version === undefined || (this.#state === 'ready' && !(version <= (highest ?? -1)))) {
+      const which = call.version < 0 ? '' : ` version ${call.version}`
+      this.#fail(call, new ChannelError('unsupportedVersion', `the peer does not support ${call.api.name}${which}`))
       return
     }
     call.version = version
+    this.#usedAt = this.#options.clock.now()
     this.#correlationId = (this.#correlationId + 1) & 0x7fffffff
     call.correlationId = this.#correlationId
     const writer = this.#writer.reset()
@@ -281,13 +334,15 @@ export class Channel {
       const frame = beginFrame(writer)
       const { clientId } = this.#options
       encodeRequestHeader(writer, { apiKey: call.api.key, apiVersion: version, correlationId: call.correlationId, clientId })
-      call.api.encodeRequest(writer, version, call.request as never)
+      const request = typeof call.request === 'function' ? call.request(version) : call.request
+      call.api.encodeRequest(writer, version, request as never)
       endFrame(writer, frame)
     } catch (error) {
       this.#fail(call, new ChannelError('badRequest', `${call.api.name} request cannot be encoded: ${(error as Error).message}`))
       return
     }
-    if (call.onResponse !== undefined) this.#inFlight.push(call)
+    if (!call.oneWay) this.#inFlight.push(call)
+    else if (call.onResponse !== undefined) this.#options.clock.soon(() => call.onResponse?.(undefined, undefined))
     const { bytes, owner } = writer.take(512)
     this.#link?.connection?.write(bytes, () => writer.pool.release(owner))
   }
@@ -316,6 +371,7 @@ export class Channel {
       return
     }
     call.onResponse?.(undefined, response)
+    if (this.#waiting.length > 0) this.#transmitWaiting()
   }
 
   // ------------------------------------------------------------------ deadlines
@@ -336,7 +392,7 @@ export class Channel {
     let earliest = Number.POSITIVE_INFINITY
     for (const calls of [this.#inFlight, this.#waiting]) {
       for (const call of calls) {
-        if (call.onResponse !== undefined) earliest = Math.min(earliest, call.deadline)
+        if (!call.oneWay) earliest = Math.min(earliest, call.deadline)
       }
     }
     if (earliest > now) {
@@ -348,7 +404,7 @@ export class Channel {
 
   /** The order of answers is all that tells them apart: with one missing, the connection is of no more use. */
   #expire(now: Millis): void {
-    const late = [...this.#inFlight, ...this.#waiting].find((call) => call.onResponse !== undefined && call.deadline <= now)
+    const late = [...this.#inFlight, ...this.#waiting].find((call) => !call.oneWay && call.deadline <= now)
     assert(late !== undefined, 'no request is late')
     const error = new ChannelError('timeout', `no response to ${late.api.name} from ${this.#link?.peer ?? 'the peer'} in time`)
     if (this.#link === undefined) this.#link = new Link(this)
@@ -358,7 +414,8 @@ export class Channel {
   #dropTimers(): void {
     this.#retryTimer?.cancel()
     this.#deadlineTimer?.cancel()
-    this.#retryTimer = this.#deadlineTimer = undefined
+    this.#idleTimer?.cancel()
+    this.#retryTimer = this.#deadlineTimer = this.#idleTimer = undefined
     this.#deadlineAt = Number.POSITIVE_INFINITY
   }
 

@@ -43,6 +43,8 @@ export interface ControllerChannels {
     request: RequestInput<A>,
     onResponse?: (response: ResponseOf<A>) => void,
   ): void
+  /** Ids of the brokers that were added. */
+  brokers(): Iterable<BrokerId>
   /** Requests not yet answered by a broker, the one on the way included (metric `QueueSize`). */
   queueSize(brokerId: BrokerId): number
   /** Removes all brokers. */
@@ -79,6 +81,7 @@ export function createControllerChannels(options: ControllerChannelOptions): Con
       if (sender === undefined) managerLog.warn(`Not sending request (type=${api}) to broker ${brokerId}, since it is offline.`)
       else sender.enqueue({ api, request, onResponse: onResponse as Item['onResponse'] })
     },
+    brokers: () => senders.keys(),
     queueSize: (brokerId) => senders.get(brokerId)?.size ?? 0,
     close: () => {
       for (const brokerId of [...senders.keys()]) removeBroker(brokerId)

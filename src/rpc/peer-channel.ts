@@ -35,11 +35,13 @@ export interface FetcherChannel {
 /** Connections from fetchers to leaders (the shape of replication's port `PeerRpc`). */
 export interface FetcherRpc {
   open(leader: BrokerId, clientId: string): FetcherChannel
+  readonly asksLeaderEpochs: boolean
   isAlive(broker: BrokerId): boolean
 }
 
 export function createPeerRpc(options: PeerRpcOptions): FetcherRpc {
   return {
+    asksLeaderEpochs: options.versions.OffsetForLeaderEpoch !== undefined,
     isAlive: (broker) => options.endpoint(broker) !== undefined,
     open: (leader, clientId) => {
       const channel = new Channel({

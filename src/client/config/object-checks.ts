@@ -1,0 +1,28 @@
+/** What is wrong with a JavaScript value given for a key whose value is a class in Java. Text names one of Kafka's own classes. */
+
+/** Interceptors: an array of objects. */
+export function interceptorFault(value: unknown): string | undefined {
+  if (value === '') return undefined
+  if (!Array.isArray(value)) return 'is not an array of interceptors'
+  return value.every((one) => typeof one === 'object' && one !== null) ? undefined : 'holds something that is no object'
+}
+
+const ASSIGNORS = ['range', 'roundrobin', 'sticky', 'RangeAssignor', 'RoundRobinAssignor', 'StickyAssignor']
+
+/** Assignors: names, separated by commas or in an array, or objects with `name` and `assign`. */
+export function assignorsFault(value: unknown): string | undefined {
+  const all: readonly unknown[] = Array.isArray(value) ? value : String(value).split(/\s*,\s*/)
+  if (all.length === 0) return 'names no assignor'
+  for (const one of all) {
+    if (typeof one === 'string') {
+      if (!ASSIGNORS.includes(one.slice(one.lastIndexOf('.') + 1)))
+        return `names "${one}"; the assignors are range, roundrobin and sticky`
+    } else if (!hasMethods(one, 'assign')) return 'holds something without an assign method'
+  }
+  return undefined
+}
+
+export function hasMethods(value: unknown, ...names: readonly string[]): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return names.every((name) => typeof Reflect.get(value, name) === 'function')
+}
