@@ -1,0 +1,132 @@
+import type { EpochMillis, Millis } from '../../base/ids.ts'
+import type { RecordBatchWriter } from '../records.ts'
+import type { SendCallback } from './types.ts'
+
+/** Records for one partition that travel together, and who waits for their fate. */
+export class ProducerBatch {
+  readonly queue: PartitionQueue
+  readonly writer: RecordBatchWriter
+  readonly createdAt: Millis
+  lastAppendAt: Millis
+  /** Nothing more is appended. */
+  isFull = false
+  attempts = 0
+  lastAttemptAt: Millis = 0
+  isInFlight = false
+  /** With idempotence, from the first attempt on; -1 before. */
+  producerId = -1
+  producerEpoch = -1
+  baseSequence = -1
+  /** The sequence numbers of its partition began anew while it waited for a further attempt. */
+  wasResequenced = false
+  /** Of `buffer.memory`. */
+  reservedBytes = 0
+  isDone = false
+  readonly #callbacks: (SendCallback | undefined)[] = []
+  readonly #timestamps: EpochMillis[] = []
+
+  constructor(queue: PartitionQueue, writer: RecordBatchWriter, now: Millis) {
+    this.queue = queue
+    this.writer = writer
+    this.createdAt = now
+    this.lastAppendAt = now
+  }
+
+  get count(): number {
+    return this.writer.count
+  }
+
+  get hasSequence(): boolean {
+    return this.baseSequence >= 0
+  }
+
+  get isRetry(): boolean {
+    return this.attempts > 0
+  }
+
+  expect(callback: SendCallback | undefined, timestamp: EpochMillis): void {
+    this.#callbacks.push(callback)
+    this.#timestamps.push(timestamp)
+  }
+
+  /** Whoever waits for the record at `index`, to move it to another batch. */
+  expectation(index: number): SendCallback | undefined {
+    return this.#callbacks[index]
+  }
+
+  /** Calls each callback once, in order. `baseOffset`: -1 with acks=0; `logAppendTime`: -1 where the records keep their own. */
+  settle(
+    error: Parameters<SendCallback>[0],
+    baseOffset: number,
+    logAppendTime: EpochMillis,
+    onThrow: (thrown: unknown) => void,
+  ): void {
+    if (this.isDone) return
+    this.isDone = true
+    const { partition } = this.queue
+    for (let i = 0; i < this.#callbacks.length; i++) {
+      const callback = this.#callbacks[i]
+      if (callback === undefined) continue
+      try {
+        if (error !== null) callback(error, partition, -1, -1)
+        else
+          callback(
+            null,
+            partition,
+            baseOffset < 0 ? -1 : baseOffset + i,
+            logAppendTime >= 0 ? logAppendTime : this.#timestamps[i]!,
+          )
+      } catch (thrown) {
+        onThrow(thrown)
+      }
+    }
+  }
+}
+
+/** What waits for one partition, and the sequence numbers it is at. */
+export class PartitionQueue {
+  readonly topic: string
+  readonly partition: number
+  /** In the order of sending; the last one may still grow. */
+  readonly batches: ProducerBatch[] = []
+  /** Batches that have a sequence number and no final answer, by sequence; without idempotence those under way. */
+  readonly unanswered: ProducerBatch[] = []
+  nextSequence = 0
+  lastAckedSequence = -1
+  lastAckedOffset = -1
+  /** A batch was given up whose records may have been written: no sequence number can be right until the others are answered. */
+  isUnresolved = false
+
+  constructor(topic: string, partition: number) {
+    this.topic = topic
+    this.partition = partition
+  }
+
+  get name(): string {
+    return `${this.topic}-${this.partition}`
+  }
+
+  /** Puts a batch back: by sequence if it has one, else in front. */
+  putBack(batch: ProducerBatch): void {
+    let at = 0
+    if (batch.hasSequence) {
+      while (at < this.batches.length && this.batches[at]!.hasSequence && this.batches[at]!.baseSequence < batch.baseSequence)
+        at++
+    }
+    this.batches.splice(at, 0, batch)
+  }
+
+  /** Removes from those without an answer. */
+  answered(batch: ProducerBatch): void {
+    const at = this.unanswered.indexOf(batch)
+    if (at >= 0) this.unanswered.splice(at, 1)
+  }
+
+  /** Begins at 0, as a new producer id or epoch does. */
+  restartSequences(): void {
+    this.nextSequence = 0
+    this.lastAckedSequence = -1
+    this.lastAckedOffset = -1
+    this.isUnresolved = false
+  }
+}

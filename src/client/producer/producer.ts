@@ -1,0 +1,427 @@
+import type { Millis } from '../../base/ids.ts'
+import { codecNames } from '../../protocol/records/index.ts'
+import { ClusterClient } from '../cluster-client.ts'
+import { type ProducerConfig, type ProducerOptions, producerConfig } from '../config/index.ts'
+import type { Environment } from '../environment.ts'
+import {
+  IllegalArgumentException,
+  IllegalStateException,
+  KafkaException,
+  RecordTooLargeException,
+  SerializationException,
+} from '../errors.ts'
+import type { PartitionMetadata, TopicMetadata } from '../metadata/types.ts'
+import { DefaultPartitioner, type Partitioner } from '../partitioning.ts'
+import { byteLength, type HeaderInput, recordSizeBound } from '../records.ts'
+import { type Bytes, bytesOf, partitionerOf, type Serializer, serializerOf } from '../serialization.ts'
+import { Accumulator, type PendingRecord } from './accumulator.ts'
+import { ProducerIdentity } from './identity.ts'
+import { ProducerMetrics } from './metrics.ts'
+import { Sender } from './sender.ts'
+import { Transaction } from './transaction.ts'
+import type {
+  MetricValue,
+  Producer,
+  ProducerInterceptor,
+  ProducerRecord,
+  RecordMetadata,
+  SendCallback,
+  TopicPartitionOffset,
+} from './types.ts'
+
+const NO_HEADERS: readonly HeaderInput[] = []
+
+/**
+ * A producer with the keys of 1.1's ProducerConfig. Throws `ConfigException`. Connects with the first record.
+ * @example
+ * const producer = createProducer({ 'bootstrap.servers': ['localhost:9092'], acks: 'all' })
+ * await producer.send({ topic: 'greetings', key: 'en', value: 'hello' })
+ * await producer.close()
+ */
+export function createProducer<K = Uint8Array | string | null, V = Uint8Array | string | null>(
+  options: ProducerOptions,
+  environment: Partial<Environment> = {},
+): Producer<K, V> {
+  return new KafkaProducer<K, V>(producerConfig(options), environment)
+}
+
+/** Records of a topic whose partitions are not known yet. */
+interface Unplaced {
+  readonly records: PendingRecord[]
+  bytes: number
+  /** When all have found their place, or failed. */
+  settled: Promise<void>
+}
+
+class KafkaProducer<K, V> implements Producer<K, V> {
+  readonly #config: ProducerConfig
+  readonly #cluster: ClusterClient
+  readonly #accumulator: Accumulator
+  readonly #sender: Sender
+  readonly #metrics: ProducerMetrics
+  readonly #transaction: Transaction | undefined
+  readonly #partitioner: Partitioner
+  readonly #keySerializer: Serializer<never> | null
+  readonly #valueSerializer: Serializer<never> | null
+  readonly #interceptors: readonly ProducerInterceptor[]
+  readonly #unplaced = new Map<string, Unplaced>()
+  readonly #drainListeners = new Set<() => void>()
+  /** `produce` has returned false and nobody was told since. */
+  #isBlocked = false
+  #closing: Promise<void> | undefined
+
+  constructor(config: ProducerConfig, environment: Partial<Environment>) {
+    this.#config = config
+    this.#cluster = new ClusterClient({
+      config,
+      role: 'producer',
+      maxInFlight: config['max.in.flight.requests.per.connection'],
+      allowAutoTopicCreation: true,
+      environment,
+    })
+    const { clock, rng } = this.#cluster.environment
+    const random = (): number => rng.next()
+    this.#keySerializer = serializerOf(config['key.serializer'])
+    this.#valueSerializer = serializerOf(config['value.serializer'])
+    this.#partitioner = partitionerOf(config['partitioner.class'], random) ?? new DefaultPartitioner(random)
+    this.#interceptors = config['interceptor.classes']
+    this.#accumulator = new Accumulator({
+      pool: this.#cluster.pool,
+      batchSize: config['batch.size'],
+      bufferMemory: config['buffer.memory'],
+      codec: codecNames.indexOf(config['compression.type']),
+      maxBlockMs: config['max.block.ms'],
+    })
+    this.#metrics = new ProducerMetrics(
+      this.#cluster.clientId,
+      () => clock.now(),
+      () => this.#gauges(),
+    )
+    const identity = config['enable.idempotence'] ? new ProducerIdentity(() => this.#accumulator.queues()) : undefined
+    const transactionalId = config['transactional.id']
+    const cluster = this.#cluster
+    const onProgress = (): void => this.#sender.wake()
+    if (identity !== undefined && transactionalId !== null)
+      this.#transaction = new Transaction({
+        cluster,
+        identity,
+        transactionalId,
+        timeoutMs: config['transaction.timeout.ms'],
+        onProgress,
+      })
+    this.#sender = new Sender({
+      cluster,
+      config,
+      accumulator: this.#accumulator,
+      metrics: this.#metrics,
+      identity,
+      transaction: this.#transaction,
+      onMemory: () => this.#noteMemory(),
+    })
+    cluster.metadata.onChange(() => this.#partitioner.onNewMetadata?.())
+  }
+
+  get clientId(): string {
+    return this.#cluster.clientId
+  }
+
+  // ---- records
+
+  send(record: ProducerRecord<K, V>): Promise<RecordMetadata> {
+    return new Promise((resolve, reject) => {
+      const { topic } = record
+      this.produce(record, (error, partition, offset, timestamp) => {
+        if (error === null) resolve({ topic, partition, offset, timestamp })
+        else reject(error)
+      })
+    })
+  }
+
+  produce(given: ProducerRecord<K, V>, callback?: SendCallback): boolean {
+    this.#checkOpen('send')
+    this.#transaction?.checkSend()
+    const record = this.#interceptors.length === 0 ? given : this.#intercept(given)
+    const { topic, partition } = record
+    if (partition !== undefined && partition < 0)
+      throw new IllegalArgumentException(
+        `Invalid partition: ${partition}. Partition number should always be non-negative or null.`,
+      )
+    const pending: PendingRecord = {
+      topic,
+      partition,
+      key: this.#bytes(this.#keySerializer, topic, record.key, 'key'),
+      value: this.#bytes(this.#valueSerializer, topic, record.value, 'value'),
+      headers: record.headers ?? NO_HEADERS,
+      timestamp: this.#timestampOf(record.timestamp),
+      callback: this.#interceptors.length === 0 ? callback : this.#acknowledging(topic, callback),
+      deadline: this.#cluster.environment.clock.now() + this.#config['max.block.ms'],
+    }
+    return this.#accept(pending)
+  }
+
+  #timestampOf(given: number | undefined): number {
+    if (given === undefined) return this.#cluster.environment.clock.wall()
+    if (!(given >= 0) || !Number.isSafeInteger(given))
+      throw new IllegalArgumentException(`Invalid timestamp: ${given}. Timestamp should always be non-negative or null.`)
+    return given
+  }
+
+  #bytes(serializer: Serializer<never> | null, topic: string, data: unknown, what: 'key' | 'value'): Bytes {
+    if (data === undefined || data === null || serializer === null) return bytesOf(data, what)
+    try {
+      return serializer.serialize(topic, data as never)
+    } catch (error) {
+      if (error instanceof KafkaException) throw error
+      throw new SerializationException(`Can't serialize the ${what} for topic ${topic}: ${(error as Error).message}`, {
+        cause: error,
+      })
+    }
+  }
+
+  /** False: stop until there is memory. */
+  #accept(pending: PendingRecord): boolean {
+    const tooLarge = this.#sizeError(pending)
+    if (tooLarge !== undefined) {
+      this.#later(pending, tooLarge)
+      return true
+    }
+    const { topic } = pending
+    const unplaced = this.#unplaced.get(topic)
+    const metadata = unplaced === undefined ? this.#cluster.metadata.topic(topic) : undefined
+    if (metadata === undefined || (pending.partition ?? 0) >= metadata.count) {
+      this.#awaitTopic(pending, unplaced)
+    } else {
+      pending.partition ??= this.#partitioner.partition(topic, pending.key, pending.value, metadata)
+      this.#append(pending)
+    }
+    this.#isBlocked = this.#accumulator.hasWaiters || this.#unplacedBytes() > this.#config['buffer.memory']
+    return !this.#isBlocked
+  }
+
+  #append(pending: PendingRecord): void {
+    const now = this.#cluster.environment.clock.now()
+    const isReady = this.#accumulator.append(pending, now)
+    const linger = this.#config['linger.ms']
+    if (isReady || linger === 0) this.#sender.wake()
+    else this.#sender.wakeAt(now + linger)
+  }
+
+  #sizeError({ key, value, headers }: PendingRecord): RecordTooLargeException | undefined {
+    const size = recordSizeBound(byteLength(key), byteLength(value), headers)
+    for (const [limit, what] of [
+      ['max.request.size', 'the maximum request size'],
+      ['buffer.memory', 'the total memory buffer'],
+    ] as const) {
+      if (size > this.#config[limit])
+        return new RecordTooLargeException(
+          `The message is ${size} bytes when serialized which is larger than ${what} you have configured with the ${limit} configuration.`,
+        )
+    }
+    return undefined
+  }
+
+  /** Callbacks never come within `produce`. */
+  #later({ callback, partition }: PendingRecord, error: KafkaException): void {
+    this.#metrics.failed(1)
+    if (callback !== undefined) this.#cluster.environment.clock.soon(() => callback(error, partition ?? -1, -1, -1))
+  }
+
+  // ---- records of unknown topics
+
+  #awaitTopic(pending: PendingRecord, unplaced: Unplaced | undefined): void {
+    const bytes = recordSizeBound(byteLength(pending.key), byteLength(pending.value), pending.headers)
+    if (unplaced !== undefined) {
+      unplaced.records.push(pending)
+      unplaced.bytes += bytes
+      return
+    }
+    const first: Unplaced = { records: [pending], bytes, settled: Promise.resolve() }
+    this.#unplaced.set(pending.topic, first)
+    first.settled = this.#place(pending.topic, first)
+  }
+
+  #unplacedBytes(): number {
+    let bytes = 0
+    if (this.#unplaced.size > 0) for (const unplaced of this.#unplaced.values()) bytes += unplaced.bytes
+    return bytes
+  }
+
+  /** Records go in their order, each with what is left of its time. */
+  async #place(topic: string, { records }: Unplaced): Promise<void> {
+    let hasLookedAgain = false
+    while (records.length > 0) {
+      const record = records[0]!
+      const metadata = await this.#topicFor(record, hasLookedAgain)
+      // A close may have taken it meanwhile.
+      if (records[0] !== record) continue
+      if (metadata instanceof KafkaException) {
+        this.#later(records.shift()!, metadata)
+        continue
+      }
+      // The topic may have grown: a partition that is not there is looked for once.
+      if ((record.partition ?? 0) >= metadata.count) {
+        hasLookedAgain = true
+        continue
+      }
+      while (records.length > 0 && (records[0]!.partition ?? 0) < metadata.count) {
+        const next = records.shift()!
+        next.partition ??= this.#partitioner.partition(topic, next.key, next.value, metadata)
+        this.#append(next)
+      }
+    }
+    this.#unplaced.delete(topic)
+    this.#noteMemory()
+  }
+
+  /** What is known of the topic within the record's time, or why it cannot be sent. */
+  async #topicFor({ topic, partition, deadline }: PendingRecord, isFresh: boolean): Promise<TopicMetadata | KafkaException> {
+    const { metadata, environment } = this.#cluster
+    const leftMs = (): number => Math.max(0, deadline - environment.clock.now())
+    try {
+      if (isFresh) await metadata.update(leftMs())
+      const known = await metadata.waitForTopic(topic, leftMs())
+      if (!isFresh || partition === undefined || partition < known.count) return known
+      return new KafkaException(`Invalid partition given with record: ${partition} is not in the range [0...${known.count}).`)
+    } catch (error) {
+      return error instanceof KafkaException ? error : new KafkaException(String(error), { cause: error })
+    }
+  }
+
+  #noteMemory(): void {
+    if (!this.#isBlocked || this.#accumulator.hasWaiters || this.#unplacedBytes() > this.#config['buffer.memory']) return
+    this.#isBlocked = false
+    for (const listener of [...this.#drainListeners]) this.#cluster.environment.clock.soon(listener)
+  }
+
+  onDrain(listener: () => void): () => void {
+    this.#drainListeners.add(listener)
+    return () => void this.#drainListeners.delete(listener)
+  }
+
+  // ---- interceptors
+
+  #intercept(given: ProducerRecord<K, V>): ProducerRecord<K, V> {
+    let record: ProducerRecord<unknown, unknown> = given
+    for (const interceptor of this.#interceptors) {
+      try {
+        record = interceptor.onSend?.(record) ?? record
+      } catch (error) {
+        this.#cluster.environment.log.warn(`Error executing interceptor onSend callback for topic: ${record.topic}`, error)
+      }
+    }
+    return record as ProducerRecord<K, V>
+  }
+
+  #acknowledging(topic: string, callback: SendCallback | undefined): SendCallback {
+    return (error, partition, offset, timestamp) => {
+      for (const interceptor of this.#interceptors) {
+        try {
+          interceptor.onAcknowledgement?.({ topic, partition, offset, timestamp }, error)
+        } catch (thrown) {
+          this.#cluster.environment.log.warn('Error executing interceptor onAcknowledgement callback', thrown)
+        }
+      }
+      callback?.(error, partition, offset, timestamp)
+    }
+  }
+
+  // ---- the rest
+
+  async flush(): Promise<void> {
+    await Promise.all([...this.#unplaced.values()].map(({ settled }) => settled))
+    await this.#sender.flush()
+    // Refusals are told in a later turn.
+    await new Promise<void>((resolve) => this.#cluster.environment.clock.soon(resolve))
+  }
+
+  async partitionsFor(topic: string): Promise<readonly PartitionMetadata[]> {
+    this.#checkOpen('partitionsFor')
+    const known = this.#cluster.metadata.topic(topic)
+    return (known ?? (await this.#cluster.metadata.waitForTopic(topic, this.#config['max.block.ms']))).partitions
+  }
+
+  #transactional(): Transaction {
+    this.#checkOpen('use a transaction')
+    if (this.#transaction === undefined)
+      throw new IllegalStateException(
+        'Cannot use transactional methods without enabling transactions by setting the transactional.id configuration property',
+      )
+    return this.#transaction
+  }
+
+  async initTransactions(): Promise<void> {
+    await this.#transactional().initialize(this.#config['max.block.ms'])
+  }
+
+  beginTransaction(): void {
+    this.#transactional().begin()
+  }
+
+  async sendOffsetsToTransaction(offsets: readonly TopicPartitionOffset[], groupId: string): Promise<void> {
+    await this.#transactional().sendOffsets(offsets, groupId)
+  }
+
+  async commitTransaction(): Promise<void> {
+    await this.#transactional().commit(() => this.flush())
+  }
+
+  async abortTransaction(): Promise<void> {
+    await this.#transactional().abort(async () => {
+      const error = new KafkaException('Failing batch since transaction was aborted')
+      this.#dropUnplaced(error)
+      this.#sender.failAll(error)
+      await this.#sender.idle()
+    })
+  }
+
+  #dropUnplaced(error: KafkaException): void {
+    for (const { records } of this.#unplaced.values()) for (const record of records.splice(0)) this.#later(record, error)
+  }
+
+  #gauges(): Readonly<Record<string, number>> {
+    return {
+      'buffer-available-bytes': this.#accumulator.availableBytes,
+      'buffer-total-bytes': this.#config['buffer.memory'],
+      'waiting-threads': this.#accumulator.waiters,
+      'requests-in-flight': this.#sender.underWay,
+    }
+  }
+
+  metrics(): MetricValue[] {
+    return this.#metrics.values()
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#closing !== undefined) throw new IllegalStateException(`Cannot ${what} after the producer is closed.`)
+  }
+
+  close(timeoutMs?: Millis): Promise<void> {
+    if (timeoutMs !== undefined && !(timeoutMs >= 0)) throw new IllegalArgumentException('The timeout cannot be negative.')
+    this.#closing ??= this.#close(timeoutMs)
+    return this.#closing
+  }
+
+  async #close(timeoutMs: Millis | undefined): Promise<void> {
+    const { clock } = this.#cluster.environment
+    this.#sender.beginClose()
+    if (timeoutMs !== 0) {
+      let timer: { cancel(): void } | undefined
+      const late = new Promise<void>((resolve) => {
+        if (timeoutMs !== undefined) timer = clock.timer(timeoutMs, resolve)
+      })
+      await Promise.race([this.flush(), late])
+      timer?.cancel()
+    }
+    const error = new KafkaException('Producer is closed forcefully.')
+    this.#dropUnplaced(error)
+    this.#sender.failAll(error)
+    // What is under way fails with the connections, and is not repeated any more.
+    await this.#cluster.close()
+    this.#sender.failAll(error)
+    this.#sender.stop()
+    this.#partitioner.close?.()
+    this.#keySerializer?.close?.()
+    this.#valueSerializer?.close?.()
+    for (const interceptor of this.#interceptors) interceptor.close?.()
+  }
+}
