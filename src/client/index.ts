@@ -1,4 +1,5 @@
 /** The clients' shared part, for producer, consumer, admin and classic clients and for tools. */
+export { createAdmin } from './admin/admin.ts'
 export type * from './admin/types.ts'
 export {
   ClusterClient,
@@ -22,6 +23,7 @@ export {
   producerConfig,
   producerKeys,
 } from './config/index.ts'
+export { createConsumer } from './consumer/consumer.ts'
 export type * from './consumer/types.ts'
 export type { Environment } from './environment.ts'
 export * from './errors.ts'
