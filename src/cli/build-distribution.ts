@@ -22,6 +22,7 @@ async function bundle(): Promise<void> {
       broker: join(buildRoot, 'src/server/main.js'),
       zookeeper: join(buildRoot, 'zk/server/server-main.js'),
       tools: join(buildRoot, 'src/cli/main.js'),
+      docker: join(buildRoot, 'src/cli/docker/main.js'),
     },
     outdir: join(target, 'libs'),
     outExtension: { '.js': '.mjs' },
@@ -63,7 +64,7 @@ function writeScripts(): void {
   }
   const runner = distributionFiles.toolScript
   for (const tool of Object.keys(tools)) {
-    writeFileSync(join(bin, `${tool}.sh`), runner.replace('@TOOL@', tool))
+    writeFileSync(join(bin, `${tool}.sh`), distributionFiles.ownScripts[tool] ?? runner.replace('@TOOL@', tool))
     chmodSync(join(bin, `${tool}.sh`), 0o755)
   }
   const cases = Object.entries(javaClasses).map(([java, program]) => `  ${java}) set -- ${program} "\${@:2}" ;;`)

@@ -9,11 +9,18 @@ export interface ToolOption {
   readonly description: string
   /** `String: topic` as shown in the help; absent for a flag. */
   readonly argument?: string
+  /** The argument may be left out: without it the option counts as given, without a value. */
+  readonly optionalArgument?: boolean
   readonly required?: boolean
+  /** Shown in the help; the tool itself fills it in. */
+  readonly default?: string | number
 }
 
-/** Values by option name, in the order given; flags have an empty list. */
-export type ParsedOptions = ReadonlyMap<string, readonly string[]>
+/** Values by option name, in the order given; flags and options without their optional argument have an empty list. */
+export interface ParsedOptions extends ReadonlyMap<string, readonly string[]> {
+  /** Names as often and in the order in which they were given. */
+  readonly order: readonly string[]
+}
 
 /** The uncaught exception of the genuine parser: printed with `Exception in thread "main"`, exit 1. */
 export class OptionSyntaxError extends Error {
@@ -37,20 +44,25 @@ function expandAbbreviation(word: string, options: readonly ToolOption[]): strin
 /** Throws `OptionSyntaxError` as the genuine parser throws. Words that are no options are ignored, as there. */
 export function parseOptions(args: readonly string[], options: readonly ToolOption[]): ParsedOptions {
   const values = new Map<string, string[]>()
+  const order: string[] = []
   const command = new Command()
     .exitOverride()
     .helpOption(false)
     .allowExcessArguments(true)
     .configureOutput({ writeErr: () => {}, writeOut: () => {} })
   for (const option of options) {
-    const flags = option.argument === undefined ? `--${option.name}` : `--${option.name} <value>`
+    const value = option.optionalArgument === true ? '[value]' : '<value>'
+    const flags = option.argument === undefined ? `--${option.name}` : `--${option.name} ${value}`
     command.addOption(
       new Option(flags).argParser((value: string) => {
         values.set(option.name, [...(values.get(option.name) ?? []), value])
         return value
       }),
     )
-    if (option.argument === undefined) command.on(`option:${option.name}`, () => values.set(option.name, []))
+    command.on(`option:${option.name}`, () => {
+      order.push(option.name)
+      values.set(option.name, values.get(option.name) ?? [])
+    })
   }
   try {
     command.parse(
@@ -65,11 +77,14 @@ export function parseOptions(args: readonly string[], options: readonly ToolOpti
     }
     throw new OptionSyntaxError('joptsimple.UnrecognizedOptionException', `${name} is not a recognized option`)
   }
-  return values
+  return Object.assign(values, { order })
 }
 
 const WIDTH = 80
 const GAP = 2
+
+/** Where Java's line breaker may break: behind a space, behind a dot, colon, hyphen or comma before a letter, before an opening parenthesis. */
+const BREAKS = /(?<= )|(?<=[a-zA-Z][.:-])(?=[a-zA-Z])|(?<=\w,)(?=[a-zA-Z])|(?<=[a-zA-Z\d])(?=\()/
 
 /** Breaks a text into lines of at most `width`, the space behind a word counted as the genuine formatter counts it; continuation lines are indented. */
 function wrap(text: string, width: number): string[] {
@@ -82,16 +97,22 @@ function wrap(text: string, width: number): string[] {
       indent = '  '
       line = ''
     }
-    for (const word of paragraph.split(/(?<= )/)) {
-      const pieces = indent.length + word.trimEnd().length > width ? word.split(/(?<=\.)/) : [word]
-      for (const piece of pieces) {
-        if (line !== '' && indent.length + line.length + piece.length > width) flush()
-        line += piece
-      }
+    for (const piece of paragraph.split(BREAKS)) {
+      if (line !== '' && indent.length + line.length + piece.length > width) flush()
+      line += piece
     }
     flush()
   }
   return lines
+}
+
+function argumentText({ argument, optionalArgument }: ToolOption): string {
+  if (argument === undefined) return ''
+  return optionalArgument === true ? ` [${argument}]` : ` <${argument}>`
+}
+
+function defaultText({ default: value }: ToolOption): string {
+  return value === undefined ? '' : ` (default: ${value})`
 }
 
 /** The option table of the help, options in alphabetical order, each line padded as the genuine formatter pads it. */
@@ -99,11 +120,13 @@ export function renderHelp(options: readonly ToolOption[]): string {
   const rows = [...options]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map((option) => ({
-      left: option.argument === undefined ? `--${option.name}` : `--${option.name} <${option.argument}>`,
-      right: `${option.required === true ? 'REQUIRED: ' : ''}${option.description}`,
+      left: `--${option.name}${argumentText(option)}`,
+      right: `${option.required === true ? 'REQUIRED: ' : ''}${option.description}${defaultText(option)}`.trimStart(),
     }))
-  const left = Math.min((WIDTH - GAP) >> 1, Math.max(...rows.map((row) => row.left.length)))
-  const wrapped = rows.map((row) => ({ left: wrap(row.left, left), right: wrap(row.right, WIDTH - GAP - left) }))
+  const leftLimit = Math.min((WIDTH - GAP) >> 1, Math.max(...rows.map((row) => row.left.length)))
+  const wrapped = rows.map((row) => ({ left: wrap(row.left, leftLimit), right: wrap(row.right, WIDTH - GAP - leftLimit) }))
+  // Lines that broke early leave a narrower column.
+  const left = Math.max(...wrapped.flatMap((row) => row.left.map((line) => line.length)))
   const right = Math.max(...wrapped.flatMap((row) => row.right.map((line) => line.length)))
   const line = (a: string, b: string): string => `${a.padEnd(left)}${' '.repeat(GAP)}${b.padEnd(right)}\n`
   let out = line('Option', 'Description') + line('------', '-----------')

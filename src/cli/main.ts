@@ -4,7 +4,19 @@ import type { ToolName } from './distribution/tools.ts'
 type Program = (args: readonly string[]) => Promise<number>
 
 const programs: Record<ToolName, () => Promise<Program>> = {
+  'kafka-broker-api-versions': async () => (await import('./kafka-broker-api-versions.ts')).main,
+  'export-zk-offsets': async () => (await import('./export-zk-offsets.ts')).main,
+  'get-offset-shell': async () => (await import('./get-offset-shell.ts')).main,
+  'dump-log-segments': async () => (await import('./dump-log-segments.ts')).main,
+  'kafka-configs': async () => (await import('./kafka-configs.ts')).main,
+  'kafka-delete-records': async () => (await import('./kafka-delete-records.ts')).main,
+  'kafka-log-dirs': async () => (await import('./kafka-log-dirs.ts')).main,
+  'kafka-preferred-replica-election': async () => (await import('./kafka-preferred-replica-election.ts')).main,
+  'kafka-reassign-partitions': async () => (await import('./kafka-reassign-partitions.ts')).main,
+  'kafka-simple-consumer-shell': async () => (await import('./simple-consumer-shell.ts')).main,
   'kafka-topics': async () => (await import('./kafka-topics.ts')).main,
+  'state-change-log-merger': async () => (await import('./state-change-log-merger.ts')).main,
+  'zookeeper-shell': async () => (await import('./zookeeper-shell.ts')).main,
 }
 
 const [name, ...args] = process.argv.slice(2)

@@ -1,6 +1,7 @@
 /** What the classic tools have in common: their way of refusing options and of asking. */
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
-import type { ParsedOptions } from './jopt.ts'
+import { OptionSyntaxError, type ParsedOptions, renderHelp, type ToolOption } from './jopt.ts'
 
 /** An error with the name that the genuine tool prints for it. */
 export class ToolError extends Error {
@@ -12,6 +13,57 @@ export class ToolError extends Error {
 
 /** Printed before the usage text; exit 1. */
 export class UsageError extends Error {}
+
+/** Where a tool prints; `process`, but for tests. */
+export interface ToolOutput {
+  readonly stdout: NodeJS.WritableStream
+  readonly stderr: NodeJS.WritableStream
+}
+
+/** What an uncaught Java exception looks like; exit 1. */
+export function printUncaught(javaClass: string, message: string, { stderr }: ToolOutput = process): number {
+  stderr.write(`Exception in thread "main" ${javaClass}${message === '' ? '' : `: ${message}`}\n`)
+  return 1
+}
+
+/** Runs a tool that refuses and fails as most of them do, and answers its exit code. Any other error is a bug and passes through. */
+export async function runTool(
+  options: readonly ToolOption[],
+  tool: () => Promise<number>,
+  output: ToolOutput = process,
+): Promise<number> {
+  try {
+    return await tool()
+  } catch (error) {
+    if (error instanceof UsageError) {
+      output.stderr.write(`${error.message}\n${renderHelp(options)}`)
+      return 1
+    }
+    if (error instanceof OptionSyntaxError) return printUncaught(error.javaClass, error.message, output)
+    if (error instanceof ToolError) return printUncaught(error.name, error.message, output)
+    throw error
+  }
+}
+
+/** Throws `ToolError` as Java's `FileInputStream` does. */
+export function readTextFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw fileError(path, error)
+  }
+}
+
+/** The error that Java has for a file that cannot be opened. */
+export function fileError(path: string, error: unknown): ToolError {
+  const code = (error as NodeJS.ErrnoException).code
+  const reasons: Record<string, string> = {
+    ENOENT: 'No such file or directory',
+    EACCES: 'Permission denied',
+    EISDIR: 'Is a directory',
+  }
+  return new ToolError('java.io.FileNotFoundException', `${path} (${reasons[code ?? ''] ?? code ?? String(error)})`)
+}
 
 /** Throws `UsageError` naming the first option that is missing. */
 export function checkRequired(given: ParsedOptions, names: readonly string[]): void {
@@ -46,6 +98,16 @@ export function integerOption(given: ParsedOptions, name: string): number {
   return Number(text)
 }
 
+/** A 64-bit option, `absent` when it was not given. Throws `ToolError`. */
+export function longOption(given: ParsedOptions, name: string, absent: number): number {
+  if (!given.has(name)) return absent
+  const text = only(given, name)
+  if (!/^[+-]?\d+$/.test(text) || BigInt.asIntN(64, BigInt(text.replace('+', ''))) !== BigInt(text.replace('+', ''))) {
+    throw new ToolError('joptsimple.OptionArgumentConversionException', `Cannot parse argument '${text}' of option ${name}`)
+  }
+  return Number(text)
+}
+
 /** The classic white-list: a regular expression for the whole name, with `,` for "or"; quotes around it are dropped. */
 export function matchesTopicFilter(filter: string, topic: string): boolean {
   const pattern = filter
@@ -73,4 +135,33 @@ export async function askToProceed(): Promise<void> {
     process.stdout.write('Ending your session\n')
     process.exit(0)
   }
+}
+
+/** Every element that is there more than once, once. */
+export function duplicates<T>(list: readonly T[]): T[] {
+  return [...new Set(list.filter((item, i) => list.indexOf(item) !== i))]
+}
+
+/** Elements by key, keys in the order of their first element. */
+export function groupBy<T, K>(list: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>()
+  for (const item of list) {
+    const key = keyOf(item)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [item])
+    else group.push(item)
+  }
+  return groups
+}
+
+/** `topic-partition` */
+export function partitionName({ topic, partition }: { readonly topic: string; readonly partition: number }): string {
+  return `${topic}-${partition}`
+}
+
+/** What Java's stack trace of an error begins with, and the empty line that tools leave behind it. Bugs pass through. */
+export function printTrace(stream: NodeJS.WritableStream, error: unknown): void {
+  const { name, message } = error as Error
+  if (!name.includes('.')) throw error
+  stream.write(`${name}: ${message}\n\n`)
 }

@@ -12,6 +12,7 @@ base=$(cd "$(dirname "$self")/.." && pwd)
 const HEAP = `heap=
 for word in \${KAFKA_HEAP_OPTS:-}; do
   case $word in
+    -Xmx*[!0-9]*?) ;; # no number: arithmetic would evaluate it
     -Xmx*[gG]) n=\${word#-Xmx}; heap="--max-old-space-size=$((\${n%?} * 1024))" ;;
     -Xmx*[mM]) n=\${word#-Xmx}; heap="--max-old-space-size=\${n%?}" ;;
     -Xmx*[kK]) n=\${word#-Xmx}; heap="--max-old-space-size=$((\${n%?} / 1024))" ;;
@@ -59,6 +60,15 @@ kill -s "$signal" $pids
 
 const TOOL_SCRIPT = `#!/usr/bin/env bash
 ${HERE}${HEAP}exec node $heap "$base/libs/tools.mjs" @TOOL@ "$@"
+`
+
+/** As Apache's: the server's address comes first, without its option. */
+const ZOOKEEPER_SHELL = `#!/usr/bin/env bash
+if [ $# -lt 1 ]; then
+  echo "USAGE: $0 zookeeper_host:port[/path] [args...]"
+  exit 1
+fi
+${HERE}${HEAP}exec node $heap "$base/libs/tools.mjs" zookeeper-shell -server "$@"
 `
 
 const RUN_CLASS = `#!/usr/bin/env bash
@@ -113,6 +123,8 @@ export const distributionFiles = {
     'zookeeper-server-stop.sh': stopScript('zookeeper', 'No zookeeper server to stop'),
   },
   toolScript: TOOL_SCRIPT,
+  /** Instead of `toolScript`. */
+  ownScripts: { 'zookeeper-shell': ZOOKEEPER_SHELL } as Readonly<Record<string, string>>,
   runClass: RUN_CLASS,
   config: { 'server.properties': SERVER_PROPERTIES, 'zookeeper.properties': ZOOKEEPER_PROPERTIES },
 } as const

@@ -1,14 +1,30 @@
 /** The programs of `bin/` that are run by `libs/tools.mjs`, and the Java classes that `kafka-run-class.sh` accepts for them. */
 export const tools = {
+  'kafka-broker-api-versions': 'kafka.admin.BrokerApiVersionsCommand',
+  'kafka-configs': 'kafka.admin.ConfigCommand',
+  'kafka-delete-records': 'kafka.admin.DeleteRecordsCommand',
+  'kafka-log-dirs': 'kafka.admin.LogDirsCommand',
+  'kafka-preferred-replica-election': 'kafka.admin.PreferredReplicaLeaderElectionCommand',
+  'kafka-reassign-partitions': 'kafka.admin.ReassignPartitionsCommand',
+  'kafka-simple-consumer-shell': 'kafka.tools.SimpleConsumerShell',
   'kafka-topics': 'kafka.admin.TopicCommand',
+  'zookeeper-shell': 'org.apache.zookeeper.ZooKeeperMain',
 } as const
 
-export type ToolName = keyof typeof tools
+/** Tools that Apache 1.1 has no script for: `kafka-run-class.sh CLASS` runs them. */
+export const scriptlessTools = {
+  'dump-log-segments': 'kafka.tools.DumpLogSegments',
+  'export-zk-offsets': 'kafka.tools.ExportZkOffsets',
+  'get-offset-shell': 'kafka.tools.GetOffsetShell',
+  'state-change-log-merger': 'kafka.tools.StateChangeLogMerger',
+} as const
+
+export type ToolName = keyof typeof tools | keyof typeof scriptlessTools
 
 /** Java class -> words that `kafka-run-class.sh` runs: `broker`, `zookeeper`, or `tools NAME`. */
 export const javaClasses: Readonly<Record<string, string>> = {
   'kafka.Kafka': 'broker',
   'org.apache.zookeeper.server.quorum.QuorumPeerMain': 'zookeeper',
   'org.apache.zookeeper.server.ZooKeeperServerMain': 'zookeeper',
-  ...Object.fromEntries(Object.entries(tools).map(([tool, java]) => [java, `tools ${tool}`])),
+  ...Object.fromEntries(Object.entries({ ...tools, ...scriptlessTools }).map(([tool, java]) => [java, `tools ${tool}`])),
 }
