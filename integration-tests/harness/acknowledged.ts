@@ -14,6 +14,10 @@ export class RecordingProducer {
   readonly acknowledged: Acknowledged[] = []
   /** Longest time between two acknowledgements, over all partitions. */
   longestGapMs = 0
+  /** Longest time in which one partition acknowledged nothing. */
+  unavailableMs = 0
+  /** Nothing new is sent while it is set. */
+  paused = false
   private readonly topic: string
   private readonly partitions: number
   private readonly producer: Producer
@@ -42,6 +46,7 @@ export class RecordingProducer {
 
   /** Values rise within a partition; a value is repeated until it is acknowledged, so duplicates may stand side by side. */
   private async loop(partition: number, pauseMs: number): Promise<void> {
+    let last = performance.now()
     for (let n = 0; !this.stopping; n++) {
       const value = `${partition}-${String(n).padStart(8, '0')}`
       for (;;) {
@@ -53,16 +58,21 @@ export class RecordingProducer {
             compression: CompressionTypes.None,
             messages: [{ partition, value }],
           })
-          this.acknowledged.push({ partition, offset: Number(sent?.baseOffset), value })
+          // kafkajs says so, without a request, when its metadata do not name the partition.
+          if (sent?.baseOffset === undefined) throw new Error('nothing was sent')
+          this.acknowledged.push({ partition, offset: Number(sent.baseOffset), value })
           this.longestGapMs = Math.max(this.longestGapMs, performance.now() - this.lastAck)
           this.lastAck = performance.now()
+          this.unavailableMs = Math.max(this.unavailableMs, this.lastAck - last)
+          last = this.lastAck
           break
         } catch {
           if (this.stopping) return
           await sleep(50)
         }
       }
-      await sleep(pauseMs)
+      do await sleep(pauseMs)
+      while (this.paused && !this.stopping)
     }
   }
 
@@ -88,13 +98,26 @@ export class RecordingProducer {
   }
 }
 
-/** Reads everything back and compares: each acknowledged value lies at its offset, and values never step back within a partition. */
+/** What kcat must be told so that `checkAcknowledged` understands it. */
+export function readEverything(topic: string): string[] {
+  return ['-C', '-t', topic, '-o', 'beginning', '-e', '-q', '-f', '%p %o %s\n']
+}
+
+/** Reads everything back and compares. */
 export async function verifyAcknowledged(
   bootstrap: string,
   topic: string,
   producer: RecordingProducer,
 ): Promise<{ records: number; acknowledged: number }> {
-  const text = await kcat(bootstrap, ['-C', '-t', topic, '-o', 'beginning', '-e', '-q', '-f', '%p %o %s\n'])
+  const acknowledged = [...producer.acknowledged]
+  return checkAcknowledged(await kcat(bootstrap, readEverything(topic)), acknowledged)
+}
+
+/** `text`: lines of `partition offset value`. Each acknowledged value lies at its offset, and values never step back within a partition. */
+export function checkAcknowledged(
+  text: string,
+  acknowledged: readonly Acknowledged[],
+): { records: number; acknowledged: number } {
   const byOffset = new Map<string, string>()
   const last = new Map<string, string>()
   const lines = text.split('\n').filter((line) => line !== '')
@@ -107,11 +130,7 @@ export async function verifyAcknowledged(
     )
     last.set(partition, value)
   }
-  const missing = producer.acknowledged.filter(({ partition, offset, value }) => byOffset.get(`${partition}:${offset}`) !== value)
-  assert.deepEqual(
-    missing.slice(0, 5),
-    [],
-    `${missing.length} of ${producer.acknowledged.length} acknowledged records are not there`,
-  )
-  return { records: lines.length, acknowledged: producer.acknowledged.length }
+  const missing = acknowledged.filter(({ partition, offset, value }) => byOffset.get(`${partition}:${offset}`) !== value)
+  assert.deepEqual(missing.slice(0, 5), [], `${missing.length} of ${acknowledged.length} acknowledged records are not there`)
+  return { records: lines.length, acknowledged: acknowledged.length }
 }

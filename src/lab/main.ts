@@ -79,7 +79,7 @@ class LocalCluster {
       renderView({
         connect: this.bootstrap,
         zookeeper: this.connect,
-        dataDirectory: this.data,
+        footer: `data in ${this.data}; Ctrl-C stops everything in order`,
         brokerIds: Array.from({ length: this.options.brokers }, (_, id) => id),
         ended,
         snapshot,

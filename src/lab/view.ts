@@ -4,7 +4,8 @@ import { type ClusterSnapshot, leadersOf, underReplicated } from './snapshot.ts'
 export interface ViewState {
   readonly connect: string
   readonly zookeeper: string
-  readonly dataDirectory: string
+  /** The last line: where the data is, how to end. */
+  readonly footer: string
   readonly brokerIds: readonly number[]
   /** Why the process of a broker ended. */
   readonly ended: ReadonlyMap<number, string>
@@ -35,7 +36,7 @@ export function renderView(state: ViewState): string[] {
     '',
     ...state.events.slice(-8).map((event) => `  ${event.at}  ${event.text}`),
     '',
-    `  data in ${state.dataDirectory}; Ctrl-C stops everything in order`,
+    `  ${state.footer}`,
   ]
 }
 
