@@ -23,6 +23,8 @@ export interface FutureLogHost {
   open(place: LogPlace, config: LogConfig, logStartOffset: number, isClean: boolean): PartitionLog
   /** Renames the folder of a log that nobody uses any more; it is removed later. Throws `DiskError`. */
   discard(log: PartitionLog): void
+  /** `log` has taken the place of the one that lay in the directory `from`. */
+  moved(from: string, log: PartitionLog): void
   fail(logDir: string, error: DiskError): void
   checkpointSoon(logDir: string): void
 }
@@ -103,6 +105,7 @@ export class FutureLogs implements FutureLogManager {
       const log = this.#host.open(place, source.config, future.logStartOffset, true)
       current.set(key, log)
       this.#host.checkpointSoon(place.logDir)
+      this.#host.moved(source.logDir, log)
       environment.logger.info(`The current replica of ${key} in ${source.logDir} is replaced with the one in ${place.logDir}`)
       return log
     })

@@ -29,7 +29,12 @@ import type { LogConfig } from './types.ts'
 const RECOVERY_CHUNK_BYTES = 1024 * 1024
 /** The loader lets others run after this many bytes. */
 const BYTES_PER_STEP = 8 * 1024 * 1024
+/** A long recovery says so this often. */
+const PROGRESS_MS = 10_000
 const INDEX_SUFFIXES = [INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX]
+
+/** Nothing, or bytes that are wanted in the page cache before the next step: the read is done off the loop, beside those of other logs. */
+export type LoadStep = (() => Promise<void>) | undefined | void
 
 /** One log as it is to be loaded. */
 export interface LogSpec {
@@ -61,7 +66,7 @@ export interface LoadedLog {
  * Loads a log (log-and-replication 3.2, 3.3). A generator, so that long recoveries can be done in steps: every `yield` is a place to let
  * others run. Throws `DiskError`, or `CorruptSegmentError` where 1.1 does not start.
  */
-export function* loadLog(environment: LogEnvironment, spec: LogSpec, logger: Logger): Generator<void, LoadedLog> {
+export function* loadLog(environment: LogEnvironment, spec: LogSpec, logger: Logger): Generator<LoadStep, LoadedLog> {
   const loader = new Loader(environment, spec, logger)
   const swaps = loader.removeLeftovers()
   yield* loader.loadSegments()
@@ -81,6 +86,9 @@ class Loader {
   #epochs: LeaderEpochCache | undefined
   #scanner: BatchScanner | undefined
   #recoveryPoint = 0
+  /** Base offsets of segments that were taken out of the log not long before the end. */
+  readonly #removed = new Set<number>()
+  #progressAt = 0
 
   constructor(environment: LogEnvironment, spec: LogSpec, logger: Logger) {
     this.#environment = environment
@@ -109,6 +117,7 @@ class Loader {
   removeLeftovers(): number[] {
     const swaps: number[] = []
     for (const name of [...this.#names].sort()) {
+      if (name.endsWith(`${LOG_SUFFIX}${DELETED_SUFFIX}`)) this.#removed.add(offsetOfFileName(name) ?? -1)
       if (name.endsWith(DELETED_SUFFIX) || name.endsWith(CLEANED_SUFFIX)) {
         this.#remove(name)
         continue
@@ -127,7 +136,7 @@ class Loader {
     return swaps
   }
 
-  *loadSegments(): Generator<void> {
+  *loadSegments(): Generator<LoadStep> {
     for (const name of [...this.#names].sort()) {
       const offset = offsetOfFileName(name)
       if (offset === undefined) continue
@@ -164,13 +173,16 @@ class Loader {
     return segment
   }
 
-  *completeSwaps(swaps: readonly number[]): Generator<void> {
+  *completeSwaps(swaps: readonly number[]): Generator<LoadStep> {
     const { directory, config } = this.#spec
     for (const offset of swaps) {
       const swapped = new LogSegment(this.#environment, directory, offset, config, this.#names, false, SWAP_SUFFIX)
       this.#logger.info(`Found log file ${swapped.path} from interrupted swap operation, repairing.`)
       yield* this.#recoverSegment(swapped, undefined)
-      for (const old of this.#segments.between(offset, swapped.readNextOffset())) {
+      const next = swapped.readNextOffset()
+      // An empty one covers no offsets, but it stands for the segment that began where it does. One that ends in front of it stays; 1.1 drops it.
+      for (const old of this.#segments.between(offset, Math.max(next, offset + 1))) {
+        if (old.baseOffset < offset && old.readNextOffset() <= offset) continue
         this.#segments.remove(old)
         old.offsetIndex.persist()
         old.offsetIndex.abandon()
@@ -184,14 +196,16 @@ class Loader {
   }
 
   /** Recovers what may not have been flushed; returns the log end. */
-  *recoverUnflushed(): Generator<void, number> {
+  *recoverUnflushed(): Generator<LoadStep, number> {
     const { config, directory, recoveryPoint = 0, hadCleanShutdown } = this.#spec
     this.#epochs = new LeaderEpochCache(this.#environment.disk, this.#path(LEADER_EPOCH_FILE), this.#names.has(LEADER_EPOCH_FILE))
     if (this.#segments.length === 0) {
-      this.#segments.add(new LogSegment(this.#environment, directory, 0, config, this.#names, true))
-      return 0
+      const { logStartOffset } = this.#spec
+      this.#segments.add(new LogSegment(this.#environment, directory, logStartOffset, config, this.#names, true))
+      return logStartOffset
     }
     if (!hadCleanShutdown) yield* this.#recoverFrom(recoveryPoint)
+    this.#startAgainBehindDeleted()
     const { active } = this.#segments
     const logEndOffset = active.readNextOffset()
     // What was found after a crash may be in the page cache only; 1.1 takes it for flushed.
@@ -201,7 +215,22 @@ class Loader {
     return logEndOffset
   }
 
-  *#recoverFrom(recoveryPoint: number): Generator<void> {
+  /** All that is there was deleted by DeleteRecords: what is appended next must not be taken for deleted too. (1.1 does that.) */
+  #startAgainBehindDeleted(): void {
+    const { config, directory, logStartOffset } = this.#spec
+    const end = this.#segments.active.readNextOffset()
+    if (end >= logStartOffset) return
+    this.#logger.warn(`Deleting all segments because logEndOffset (${end}) is smaller than logStartOffset (${logStartOffset})`)
+    for (const segment of [...this.#segments]) {
+      this.#segments.remove(segment)
+      segment.abandon()
+      segment.changeSuffix('', DELETED_SUFFIX)
+      this.#replaced.push(segment)
+    }
+    this.#segments.add(new LogSegment(this.#environment, directory, logStartOffset, config, this.#names, true))
+  }
+
+  *#recoverFrom(recoveryPoint: number): Generator<LoadStep> {
     const unflushed = this.#segments.between(recoveryPoint, Number.POSITIVE_INFINITY)
     for (const [i, segment] of unflushed.entries()) {
       this.#logger.info(`Recovering unflushed segment ${segment.baseOffset}`)
@@ -221,14 +250,16 @@ class Loader {
 
   /**
    * A power loss can cut an unflushed segment between two batches while the next one is there: a hole that no CRC shows. 1.1 keeps what
-   * is behind it. Where holes are made on purpose (compaction), or nothing is known of what was flushed, we keep it too.
+   * is behind it. Where nothing is known of what was flushed we keep it too, and where compaction may have made the hole: our cleaner
+   * keeps below the recovery point, 1.1's may have been ahead of its checkpoint for a minute, as long as the old files are there.
    */
   #isTorn(segment: LogSegment, next: LogSegment): boolean {
-    if (this.#spec.config.compact || this.#spec.recoveryPoint === undefined) return false
+    if (this.#spec.recoveryPoint === undefined) return false
+    if (this.#spec.config.compact && this.#removed.has(segment.baseOffset)) return false
     return segment.readNextOffset() < next.baseOffset
   }
 
-  *#recoverOrEmpty(segment: LogSegment): Generator<void, number> {
+  *#recoverOrEmpty(segment: LogSegment): Generator<LoadStep, number> {
     try {
       return yield* this.#recoverSegment(segment, this.#epochs)
     } catch (error) {
@@ -241,7 +272,7 @@ class Loader {
   }
 
   /** Rebuilds a segment's indexes and cuts it after its last valid batch. Returns the bytes cut. */
-  *#recoverSegment(segment: LogSegment, epochs: LeaderEpochCache | undefined): Generator<void, number> {
+  *#recoverSegment(segment: LogSegment, epochs: LeaderEpochCache | undefined): Generator<LoadStep, number> {
     const producers = this.#producers.fork()
     try {
       producers.truncateAndReload(this.#spec.logStartOffset, segment.baseOffset, this.#environment.clock.wall())
@@ -259,7 +290,11 @@ class Loader {
     }
   }
 
-  *#rebuild(segment: LogSegment, producers: ProducerSnapshots, epochs: LeaderEpochCache | undefined): Generator<void, number> {
+  *#rebuild(
+    segment: LogSegment,
+    producers: ProducerSnapshots,
+    epochs: LeaderEpochCache | undefined,
+  ): Generator<LoadStep, number> {
     const { segmentIndexBytes, indexIntervalBytes } = this.#spec.config
     const { offsetIndex, timeIndex, txnIndex } = segment
     offsetIndex.reset(segmentIndexBytes, this.#spec.hadCleanShutdown)
@@ -268,6 +303,8 @@ class Loader {
     segment.setMaxTimestamp(NO_TIMESTAMP, segment.baseOffset)
     const scan = this.#scannerFor(segment).start(segment, 0, segment.size)
     let [lastIndexed, steps] = [0, 0]
+    this.#progressAt = this.#environment.clock.now()
+    if (segment.size > RECOVERY_CHUNK_BYTES) yield () => segment.warm(0, BYTES_PER_STEP)
     while (scan.next()) {
       if (!scan.loadBody() || !isIntact(scan.buffer, scan.at, scan.size)) {
         this.#logger.warn(
@@ -291,7 +328,8 @@ class Loader {
       }
       if (position + scan.size > (steps + 1) * BYTES_PER_STEP) {
         steps++
-        yield
+        this.#reportProgress(segment, position)
+        yield () => segment.warm(position, BYTES_PER_STEP)
       }
     }
     const cut = segment.size - scan.position
@@ -304,6 +342,14 @@ class Loader {
     timeIndex.trim()
     segment.needsRecovery = false
     return cut
+  }
+
+  #reportProgress(segment: LogSegment, position: number): void {
+    const now = this.#environment.clock.now()
+    if (now - this.#progressAt < PROGRESS_MS) return
+    this.#progressAt = now
+    const mib = (bytes: number) => Math.round(bytes / 1048576)
+    this.#logger.info(`Recovering segment ${segment.baseOffset}: ${mib(position)} of ${mib(segment.size)} MB`)
   }
 
   /** A buffer of the size that is needed: most logs that are recovered are small, and there are many. */
@@ -324,7 +370,7 @@ class Loader {
   }
 
   /** Epoch cache, log start and producer state, now that the log end is known. */
-  *finish(logEndOffset: number): Generator<void, LoadedLog> {
+  *finish(logEndOffset: number): Generator<LoadStep, LoadedLog> {
     const segments = this.#segments
     const epochs = this.#epochs!
     epochs.truncateFromEnd(logEndOffset)
@@ -345,7 +391,7 @@ class Loader {
 }
 
 /** CRC and least size. Magic 3 and above is read as format 2, as 1.1 does. */
-function isIntact(buffer: Buffer, at: number, size: number): boolean {
+export function isIntact(buffer: Buffer, at: number, size: number): boolean {
   const magic = magicOf(buffer, at)
   if (magic >= 2) return crc32c(buffer, at + 21, at + size) === storedCrc(buffer, at)
   return size >= (magic === 0 ? 26 : 34) && crc32(buffer, at + 16, at + size) === storedCrc(buffer, at)
@@ -410,7 +456,7 @@ export function* loadProducerState(
 }
 
 /** All steps in one turn: for logs that are small or empty. */
-export function runToEnd<T>(steps: Generator<void, T>): T {
+export function runToEnd<T>(steps: Generator<LoadStep, T>): T {
   for (;;) {
     const step = steps.next()
     if (step.done) return step.value

@@ -2,6 +2,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Disk } from '../ports/disk.ts'
 import type { Rng } from '../ports/rng.ts'
+import type { CleanerOptions } from './cleaner/cleaner-options.ts'
 import type { TailCache } from './tail-cache.ts'
 import type { LogConfig } from './types.ts'
 
@@ -36,4 +37,8 @@ export interface LogManagerOptions {
   readonly initialTaskDelayMs: number
   /** `log.cleaner.enable` (true). */
   readonly cleanerEnable: boolean
+  /** Default: 1.1's. */
+  readonly cleaner?: CleanerOptions
+  /** `num.recovery.threads.per.data.dir` (1): logs of one directory that are loaded at the same time. */
+  readonly recoveryThreads?: number
 }

@@ -3,22 +3,20 @@ import { partitionKey } from '../base/ids.ts'
 import { DiskError } from '../ports/disk.ts'
 import type { OffsetEntry } from './checkpoints.ts'
 import { REPLICATION_OFFSET_CHECKPOINT, readOffsetCheckpoint } from './checkpoints.ts'
+import { DEFAULT_CLEANER_OPTIONS } from './cleaner/cleaner-options.ts'
+import { LogCleaner } from './cleaner/log-cleaner.ts'
 import type { LogEnvironment } from './environment.ts'
 import { deleteFolderName, logFolderName } from './file-names.ts'
 import { FutureLogs } from './future-logs.ts'
-import type { LogOwner } from './log.ts'
-import { PartitionLog } from './log.ts'
+import type { LogOwner, PartitionLog } from './log.ts'
 import type { LogDirectory } from './log-directory.ts'
 import { LogStartError, openDirectories } from './log-directory.ts'
-import { loadLog, runToEnd } from './log-loader.ts'
+import { LogLoading } from './log-loading.ts'
 import type { LogEnvironmentOptions, LogManagerOptions } from './log-manager-options.ts'
 import { javaLong, PeriodicTasks } from './periodic-tasks.ts'
-import { CorruptSegmentError } from './segment.ts'
 import { TailCache } from './tail-cache.ts'
 import type { Log, LogConfig, LogManager } from './types.ts'
 
-/** How long loading may hold the event loop before others get a turn. */
-const SLICE_MS = 20
 /** Index entries of active segments reach their files at least this often. */
 const INDEX_PERSIST_MS = 2000
 const PERSIST_SLICE_MS = 3
@@ -41,6 +39,8 @@ export class BrokerLogManager implements LogManager, LogOwner {
   readonly #listeners: ((logDir: string) => void)[] = []
   readonly #failing = new Set<string>()
   readonly #tasks: PeriodicTasks
+  readonly #loading: LogLoading
+  readonly cleaner: LogCleaner | undefined
   /** Directories whose checkpoints are to be written at the end of the turn. */
   readonly #dirty = new Set<string>()
   #isStopped = false
@@ -57,15 +57,34 @@ export class BrokerLogManager implements LogManager, LogOwner {
       onDiskFailure: (logDir, error) => this.#onDiskFailure(logDir, error),
     }
     this.#tasks = new PeriodicTasks(environment.clock)
+    this.#loading = new LogLoading({
+      environment: this.#environment,
+      options,
+      owner: this,
+      logs: this.#logs,
+      futures: () => this.futures.logs,
+      removeLater: (path) => this.#removeFolderLater(path),
+      fail: (logDir, error) => this.#onDiskFailure(logDir, error),
+    })
     this.futures = new FutureLogs({
       environment: this.#environment,
       current: this.#logs,
-      open: (place, config, start, isClean) => runToEnd(this.#load(place, config, start, undefined, isClean)),
+      open: (place, config, start, isClean) => this.#loading.openNow(place, config, start, isClean),
       discard: (log) => this.#discard(log),
+      moved: (from, log) => this.cleaner?.onMoved(from, log),
       fail: (logDir, error) => this.#onDiskFailure(logDir, error),
       checkpointSoon: (logDir) => this.#checkpointSoon(logDir),
     })
     this.#directories = openDirectories(environment.disk, this.#environment.logger, options)
+    if (!options.cleanerEnable) return
+    const host = {
+      environment: this.#environment,
+      logs: this.#logs,
+      liveDirectories: () => this.liveDirectories.filter((path) => !this.#failing.has(path)),
+      checkpointRecoveryPoint: (log: PartitionLog) => this.#checkpointNow(log.logDir),
+      isMoving: (topic: string, partition: number) => this.futures.get(topic, partition) !== undefined,
+    }
+    this.cleaner = new LogCleaner(host, options.cleaner ?? DEFAULT_CLEANER_OPTIONS)
   }
 
   get liveDirectories(): readonly string[] {
@@ -83,7 +102,10 @@ export class BrokerLogManager implements LogManager, LogOwner {
     const started = clock.now()
     logger.info('Loading logs.')
     try {
-      for (const directory of this.#directories) if (directory.isLive) await this.#loadDirectory(directory, topicConfigs)
+      await this.#loading.loadAll(
+        this.#directories.filter((directory) => directory.isLive),
+        topicConfigs,
+      )
     } catch (error) {
       if (error instanceof LogStartError)
         logger.error(`There was an error in one of the threads during logs loading: ${error.message}`)
@@ -92,96 +114,13 @@ export class BrokerLogManager implements LogManager, LogOwner {
     }
     logger.info(`Logs loading complete in ${Math.round(clock.now() - started)} ms.`)
     this.#startTimers()
+    this.cleaner?.start()
     this.#flushRecovered().catch(ignoreDiskError)
   }
 
   /** What recovery found is made durable, one log after the other, beside everything else. */
   async #flushRecovered(): Promise<void> {
     for (const log of [...this.#logs.values()]) if (log.recoveryPoint < log.logEndOffset) await log.flush().catch(ignoreDiskError)
-  }
-
-  async #loadDirectory(directory: LogDirectory, topicConfigs: ReadonlyMap<string, LogConfig>): Promise<void> {
-    try {
-      const plan = directory.readPlan()
-      let slice = this.#environment.clock.now()
-      for (const folder of plan.folders) {
-        if (folder.kind === 'delete') {
-          this.#removeFolderLater(`${directory.path}/${folder.name}`)
-          continue
-        }
-        const key = partitionKey(folder.topic, folder.partition)
-        const config = topicConfigs.get(folder.topic) ?? this.#options.defaultConfig
-        const place = {
-          topic: folder.topic,
-          partition: folder.partition,
-          logDir: directory.path,
-          directory: `${directory.path}/${folder.name}`,
-        }
-        const loading = this.#load(
-          place,
-          config,
-          plan.logStartOffsets.get(key) ?? 0,
-          plan.recoveryPoints.get(key) ?? (plan.knowsRecoveryPoints ? 0 : undefined),
-          plan.wasClean,
-        )
-        let step = loading.next()
-        while (!step.done) {
-          if (this.#environment.clock.now() - slice > SLICE_MS) {
-            await new Promise<void>((resolve) => this.#environment.clock.soon(resolve))
-            slice = this.#environment.clock.now()
-          }
-          step = loading.next()
-        }
-        this.#adopt(key, step.value, folder.kind === 'future')
-      }
-      // Recovery may have found less than the checkpoint promised.
-      if (this.#logsIn(directory.path).some((log) => directory.isBehind(log)))
-        directory.writeRecoveryPoints(this.#logsIn(directory.path))
-      directory.removeCleanMarker()
-      if (directory.malformed !== undefined) this.#onDiskFailure(directory.path, directory.malformed)
-    } catch (error) {
-      if (error instanceof CorruptSegmentError)
-        throw new LogStartError('CorruptRecordException', `${error.name}: ${error.message}`)
-      if (!(error instanceof DiskError)) throw error
-      if (directory.isFatal(error)) throw directory.fatal(error)
-      this.#environment.logger.error(`Error while loading log dir ${directory.path}`, error)
-      this.#onDiskFailure(directory.path, error)
-    }
-  }
-
-  *#load(
-    place: { readonly topic: string; readonly partition: number; readonly logDir: string; readonly directory: string },
-    config: LogConfig,
-    logStartOffset: number,
-    recoveryPoint: number | undefined,
-    hadCleanShutdown: boolean,
-  ): Generator<void, PartitionLog> {
-    const { clock } = this.#environment
-    const started = clock.now()
-    const logger = this.#environment.logger.child(
-      `[Log partition=${place.topic}-${place.partition}, dir=${place.logDir}]`,
-      'kafka.log.Log',
-    )
-    const spec = { ...place, config, logStartOffset, recoveryPoint, hadCleanShutdown }
-    const loaded = yield* loadLog(this.#environment, spec, logger)
-    const { segments, logEndOffset } = loaded
-    logger.info(
-      `Completed load of log with ${segments.length} segments, log start offset ${loaded.logStartOffset} and log end offset ${logEndOffset} in ${Math.round(clock.now() - started)} ms`,
-    )
-    yield
-    return new PartitionLog(this.#environment, this, place, config, loaded, logger)
-  }
-
-  #adopt(key: PartitionKey, log: PartitionLog, isFuture: boolean): void {
-    const logs = isFuture ? this.futures.logs : this.#logs
-    const previous = logs.get(key)
-    if (previous !== undefined) {
-      throw new LogStartError(
-        'IllegalStateException',
-        `Duplicate log directories for ${key} found in both ${log.directory} and ${previous.directory}. It is likely because log directory failure happened while broker was replacing current replica with future replica. Recover broker from this failure by manually deleting one of the two directories for this partition. It is recommended to delete the partition in the log directory that is known to have failed recently.`,
-      )
-    }
-    logs.set(key, log)
   }
 
   #startTimers(): void {
@@ -271,7 +210,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
         directory: `${directory.path}/${logFolderName(topic, partition)}`,
       }
       this.#environment.disk.makeDirectory(place.directory)
-      const log = runToEnd(this.#load(place, config, 0, undefined, false))
+      const log = this.#loading.openNow(place, config, 0, false)
       this.#logs.set(key, log)
       this.#environment.logger.info(`Created log for partition ${key} in ${directory.path}.`)
       return log
@@ -309,6 +248,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     if (log === undefined) return
     this.#logs.delete(key)
     this.#discard(log)
+    this.cleaner?.onDeleted(log)
   }
 
   /** The folder of a log that is out of use gets a name that says so, and goes later. */
@@ -350,19 +290,23 @@ export class BrokerLogManager implements LogManager, LogOwner {
     const dirty = [...this.#dirty]
     this.#dirty.clear()
     if (this.#isStopped) return
-    for (const directory of this.#directories) {
-      if (!dirty.includes(directory.path)) continue
-      this.#attempt(directory, () => {
-        directory.writeRecoveryPoints(this.#logsIn(directory.path))
-        directory.writeLogStartOffsets(this.#logsIn(directory.path))
-      })
-    }
+    for (const logDir of dirty) this.#checkpointNow(logDir)
+  }
+
+  #checkpointNow(logDir: string): boolean {
+    const directory = this.#directories.find(({ path }) => path === logDir)
+    if (directory === undefined) return false
+    return this.#attempt(directory, () => {
+      directory.writeRecoveryPoints(this.#logsIn(logDir))
+      directory.writeLogStartOffsets(this.#logsIn(logDir))
+    })
   }
 
   onTruncated(log: PartitionLog): void {
     const directory = this.#directories.find((candidate) => candidate.path === log.logDir)
-    if (directory === undefined || !directory.isLive || !directory.isBehind(log)) return
-    directory.writeRecoveryPoints(this.#logsIn(log.logDir))
+    if (directory === undefined || !directory.isLive) return
+    if (directory.isBehind(log)) directory.writeRecoveryPoints(this.#logsIn(log.logDir))
+    if (log.config.compact && this.#logs.get(partitionKey(log.topic, log.partition)) === log) this.cleaner?.onTruncated(log)
   }
 
   checkpointRecoveryPoints(): void {
@@ -444,6 +388,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     const { logger } = this.#environment
     logger.info(`Stopping serving logs in dir ${directory.path}`)
     directory.takeOffline()
+    this.cleaner?.onDirectoryFailure(directory.path)
     const offline: string[] = []
     for (const logs of [this.#logs, this.futures.logs]) {
       for (const [key, log] of logs) {
@@ -464,6 +409,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
   async shutdown(): Promise<void> {
     const { logger } = this.#environment
     logger.info('Shutting down.')
+    await this.cleaner?.stop()
     this.#tasks.cancel()
     const all = [...this.#logs.values(), ...this.futures.logs.values()]
     // A log that cannot be flushed has taken its directory offline: that one gets no clean-shutdown marker.
@@ -488,6 +434,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
   abandon(): void {
     this.#isStopped = true
     this.#tasks.cancel()
+    this.cleaner?.abandon()
     for (const log of [...this.#logs.values(), ...this.futures.logs.values()]) log.abandon()
     for (const directory of this.#directories) directory.unlock()
   }

@@ -180,8 +180,10 @@ export class LogReader {
   offsetForTimestamp(timestamp: number): TimestampOffset | undefined {
     const log = this.#log
     for (const segment of log.segments) {
-      if (segment.largestTimestamp() < timestamp) continue
-      return this.#searchTimestamp(segment, timestamp, log.logStartOffset)
+      // An empty one, all compacted away, passes for as young as its file: 1.1 looks no further then.
+      if (segment.size === 0 || segment.largestTimestamp() < timestamp) continue
+      const found = this.#searchTimestamp(segment, timestamp, log.logStartOffset)
+      if (found !== undefined) return found
     }
     return undefined
   }
@@ -279,16 +281,16 @@ class SegmentSlice implements RecordsSlice {
 
 class MemorySlice implements RecordsSlice {
   readonly size: number
+  readonly bytes: Buffer
   readonly cold = false
-  readonly #buffer: Buffer
 
   constructor(buffer: Buffer, size: number) {
-    this.#buffer = buffer
+    this.bytes = buffer.subarray(0, size)
     this.size = size
   }
 
   copyTo(target: Buffer, offset: number): void {
-    this.#buffer.copy(target, offset, 0, this.size)
+    this.bytes.copy(target, offset)
   }
 
   load(): Promise<RecordsSlice> {

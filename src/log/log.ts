@@ -3,7 +3,7 @@ import type { Logger } from '../base/logger.ts'
 import { DiskError } from '../ports/disk.ts'
 import { LogAppender } from './appender.ts'
 import type { LogEnvironment } from './environment.ts'
-import { DELETED_SUFFIX, SEGMENT_SUFFIXES, segmentFileName } from './file-names.ts'
+import { DELETED_SUFFIX, LOG_SUFFIX, SEGMENT_SUFFIXES, segmentFileName } from './file-names.ts'
 import { LogFlusher } from './flusher.ts'
 import type { LeaderEpochCache } from './leader-epoch-cache.ts'
 import type { LoadedLog } from './log-loader.ts'
@@ -14,6 +14,7 @@ import type { ProducerEntry } from './producer-state.ts'
 import { findDeletable } from './retention.ts'
 import { LogSegment } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
+import { SegmentRemover } from './segment-removal.ts'
 import { TailRing } from './tail-cache.ts'
 import type { AppendResult, Log, LogConfig, ReadResult, TimestampOffset } from './types.ts'
 
@@ -41,6 +42,7 @@ export class PartitionLog implements Log {
   readonly #tail: TailRing
   readonly #appender: LogAppender
   readonly #flusher: LogFlusher
+  readonly #remover: SegmentRemover
   #config: LogConfig
   #logStartOffset: number
   #logEndOffset: number
@@ -76,8 +78,9 @@ export class PartitionLog implements Log {
     this.#appender = new LogAppender(this, environment.clock)
     this.#flusher = new LogFlusher(this, environment, loaded.recoveryPoint)
     this.#reader = new LogReader(this, this.#tail)
+    this.#remover = new SegmentRemover(this, environment)
     this.epochs.onUnsaved = () => environment.clock.soon(() => this.#saveEpochs())
-    for (const segment of loaded.replaced) this.#removeLater(segment)
+    for (const segment of loaded.replaced) this.#remover.removeFilesLater(segment)
   }
 
   get config(): LogConfig {
@@ -235,6 +238,8 @@ export class PartitionLog implements Log {
       this.logger.warn(`Newly rolled segment file ${path} already exists; deleting it first`)
       disk.remove(path)
     }
+    // Else it would look as if this segment had been compacted (`log-loader.ts`).
+    if (this.#config.compact) disk.remove(`${this.directory}/${segmentFileName(next, LOG_SUFFIX)}${DELETED_SUFFIX}`, true)
     const active = this.segments.active
     active.becomeInactive()
     this.producers.mapEndOffset = next
@@ -324,7 +329,7 @@ export class PartitionLog implements Log {
   }
 
   #cutAt(offset: number): void {
-    if (this.#deleteFromEnd((segment) => segment.baseOffset > offset)) {
+    if (this.#remover.removeFromEnd((segment) => segment.baseOffset > offset)) {
       // The order on the medium matters: a power loss must not bring later segments back behind a shorter one.
       this.#environment.disk.syncDirectory(this.directory)
       this.#tail.restart()
@@ -358,7 +363,7 @@ export class PartitionLog implements Log {
   /** Drops every segment; the log starts and ends at `offset`. */
   restartAt(offset: number): void {
     this.logger.debug(`Truncate and start at offset ${offset}`)
-    this.#deleteFromEnd(() => true)
+    this.#remover.removeFromEnd(() => true)
     this.#newSegment(offset)
     this.#environment.disk.syncDirectory(this.directory)
     this.#setEnd(offset)
@@ -375,31 +380,14 @@ export class PartitionLog implements Log {
     this.#reader.truncated()
   }
 
-  /** From the last one on: what a crash leaves is a log that ends earlier, never one with a hole. */
-  #deleteFromEnd(gone: (segment: LogSegment) => boolean): boolean {
-    const segments = [...this.segments].filter(gone).reverse()
-    for (const segment of segments) this.#deleteSegment(segment)
-    return segments.length > 0
+  /** Puts a cleaned segment in the place of those it was made of. */
+  replaceSegments(cleaned: LogSegment, olds: readonly LogSegment[]): void {
+    this.guard(() => this.#remover.replace(cleaned, olds))
   }
 
-  /** Takes a segment out of the log; its files get `.deleted` now and go after `file.delete.delay.ms`. */
-  #deleteSegment(segment: LogSegment): void {
-    this.logger.info(`Scheduling log segment [baseOffset ${segment.baseOffset}, size ${segment.size}] for deletion.`)
-    this.segments.remove(segment)
-    segment.tail = undefined
-    segment.changeSuffix('', DELETED_SUFFIX)
-    this.#removeLater(segment)
-  }
-
-  #removeLater(segment: LogSegment): void {
-    const remove = () => {
-      if (this.#isClosed) return
-      this.logger.info(`Deleting segment ${segment.baseOffset}`)
-      segment.removeFiles().catch((error: unknown) => {
-        if (!this.#isClosed && !(this.failed(error) instanceof DiskError)) throw error
-      })
-    }
-    this.#environment.clock.timer(this.#config.fileDeleteDelayMs, remove, true)
+  /** Counts segments that went, but for those that were replaced: who goes through the segments in several turns looks at it. */
+  get removals(): number {
+    return this.#remover.count
   }
 
   maybeIncrementLogStartOffset(offset: number): void {
@@ -426,7 +414,7 @@ export class PartitionLog implements Log {
           `Found deletable segments with base offsets [${segments.map((segment) => segment.baseOffset).join(',')}] due to ${reason}`,
         )
         if (segments.length === this.segments.length) this.roll(0)
-        for (const segment of segments) this.#deleteSegment(segment)
+        for (const segment of segments) this.#remover.remove(segment)
         const first = this.segments.first.baseOffset
         if (first > this.#logStartOffset) this.#incrementLogStart(first)
         deleted += segments.length

@@ -26,6 +26,8 @@ const LOOKUP_BYTES = 4096
 const RECENT = 32
 
 const lookup = new BatchScanner(LOOKUP_BYTES)
+/** Where bytes go that nobody looks at. */
+const WARMING = Buffer.allocUnsafeSlow(1024 * 1024)
 
 /** Position of the batch that the last successful `translate` found, and its size. Valid until the next call on any segment. */
 export const found = { position: 0, size: 0 }
@@ -215,6 +217,18 @@ export class LogSegment implements ByteSource {
       return length
     }
     return this.file().readSync(buffer, offset, length, position)
+  }
+
+  /** Brings bytes into the page cache, off the loop. */
+  async warm(position: number, bytes: number): Promise<void> {
+    this.pin()
+    try {
+      const end = Math.min(this.size, position + bytes)
+      for (let at = position; at < end; at += WARMING.length)
+        await this.file().read(WARMING, 0, Math.min(WARMING.length, end - at), at)
+    } finally {
+      this.unpin()
+    }
   }
 
   /** Finds the first batch at or behind `from` whose last offset is at least `offset`: see `found`. */
@@ -412,6 +426,11 @@ export class LogSegment implements ByteSource {
 
   modifiedTime(): number {
     return this.#disk.modifiedTime(this.path)
+  }
+
+  /** Of the `.log` and the two indexes; milliseconds since 1970. */
+  setModifiedTime(epochMillis: number): void {
+    for (const path of [this.path, this.offsetIndex.path, this.timeIndex.path]) this.#disk.setModifiedTime(path, epochMillis)
   }
 
   /** What time-based retention goes by. */

@@ -121,13 +121,14 @@ export function goldenSet(name: string): Map<string, Buffer> {
   return files
 }
 
-/** A memory disk with the files below DATA, all of them durable; `only` picks some. Directories without files come from `folders`. */
+/** A memory disk with the files below DATA, all durable; `only` picks some, `folders` are without files, `clock` is for file times. */
 export function diskWith(
   files: ReadonlyMap<string, Buffer>,
   only: (path: string) => boolean = () => true,
   folders: readonly string[] = [],
+  clock?: VirtualClock,
 ): MemoryDisk {
-  const disk = new MemoryDisk({ rng: new SeededRng('disk') })
+  const disk = new MemoryDisk({ rng: new SeededRng('disk'), ...(clock && { clock }) })
   disk.makeDirectory(DATA)
   for (const folder of folders) disk.makeDirectory(`${DATA}/${folder}`)
   for (const [path, bytes] of files) {

@@ -1,4 +1,5 @@
 import type { EpochMillis, LeaderEpoch, Millis, Offset, PartitionId } from '../base/ids.ts'
+import type { LogCleaner } from './cleaner/log-cleaner.ts'
 
 /** Topic-level configuration as the log needs it; frozen, replaced as a whole when the topic's config changes. Names: 1.1 topic configs. */
 export interface LogConfig {
@@ -54,6 +55,8 @@ export interface AppendResult {
 export interface RecordsSlice {
   /** Bytes, always from a batch boundary; the last batch may be cut when the limit demands it. */
   readonly size: number
+  /** Set when the bytes lie in memory of their own, which stays valid. */
+  readonly bytes?: Buffer
   copyTo(target: Buffer, offset: number): void
   /** True when `copyTo` could block on a cold disk: then call `load` first. */
   readonly cold: boolean
@@ -164,6 +167,8 @@ export interface LogManager {
   all(): Iterable<Log>
   updateTopicConfig(topic: string, config: LogConfig): void
   readonly futures: FutureLogManager
+  /** Undefined when `log.cleaner.enable` is off. */
+  readonly cleaner: LogCleaner | undefined
   /** Renames to `<topic>-<p>.<uuid>-delete`; files go after file.delete.delay.ms. */
   delete(topic: string, partition: PartitionId): void
   /** `replication-offset-checkpoint` of all live directories, merged: high watermarks by partition key. */
