@@ -22,6 +22,7 @@ import {
 } from '../../protocol/records/batch.ts'
 import { BatchBuilder } from '../../protocol/records/builder.ts'
 import { RecordCursor } from '../../protocol/records/record.ts'
+import type { Steps } from '../../protocol/records/steps.ts'
 
 /** Records between two places to let others run. */
 const STEP_RECORDS = 128
@@ -71,7 +72,7 @@ export function nothingFiltered(output: Buffer): Filtered {
  * other is written anew with its codec; batches of format 2 keep base and last offset, sequence, producer and leader epoch. Yields where
  * others may run. Throws `CleaningError` and `RecordsError`.
  */
-export function* filterBatches(input: Buffer, end: number, rules: FilterRules, result: Filtered): Generator<void> {
+export function* filterBatches(input: Buffer, end: number, rules: FilterRules, result: Filtered): Steps<void> {
   const capacity = result.output.length
   const records = new RecordCursor()
   for (let at = 0, size = 0; (size = nextBatch(input, at, end)) !== 0; at += size) {
@@ -95,8 +96,8 @@ function* filterBatch(
   retention: BatchRetention,
   rules: FilterRules,
   result: Filtered,
-): Generator<void> {
-  records.open(input, at)
+): Steps<void> {
+  yield* records.openSteps(input, at)
   const magic = magicOf(input, at)
   const kept: boolean[] = []
   let count = 0
@@ -110,7 +111,7 @@ function* filterBatch(
       if (records.recordMagic !== magic) isWhole = false
       if (records.offset > result.maxOffset) result.maxOffset = records.offset
     } else isWhole = false
-    if (kept.length % STEP_RECORDS === 0) yield
+    if (kept.length % STEP_RECORDS === 0) yield undefined
   }
   result.messagesRead += kept.length
   result.messagesRetained += count
@@ -124,25 +125,25 @@ function* filterBatch(
   } else yield* rebuild(records, input, at, kept, result)
 }
 
-function* rebuild(records: RecordCursor, input: Buffer, at: number, kept: readonly boolean[], result: Filtered): Generator<void> {
+function* rebuild(records: RecordCursor, input: Buffer, at: number, kept: readonly boolean[], result: Filtered): Steps<void> {
   const magic = magicOf(input, at) as Magic
   let builder: BatchBuilder | undefined
   records.rewind()
   for (let i = 0; records.next(); i++) {
-    if (i % STEP_RECORDS === STEP_RECORDS - 1) yield
+    if (i % STEP_RECORDS === STEP_RECORDS - 1) yield undefined
     if (!kept[i]) continue
     builder ??= builderLike(input, at, magic >= 2 ? baseOffset(input, at) : records.offset)
     builder.appendFrom(records, records.offset)
   }
   if (builder === undefined) return
   if (magic >= 2) builder.overrideLastOffset(lastOffset(input, at))
-  const batch = builder.build()
+  const batch = yield* builder.buildSteps()
   const to = reserve(result, batch.length)
   batch.copy(result.output, to)
   result.bytesRetained += batch.length
   const info = builder.info()
   noteTimestamp(result, info.maxTimestamp, info.offsetOfMaxTimestamp)
-  yield
+  yield undefined
 }
 
 function builderLike(input: Buffer, at: number, first: number): BatchBuilder {

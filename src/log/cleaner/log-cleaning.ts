@@ -1,6 +1,7 @@
 import type { Logger } from '../../base/logger.ts'
 import { baseOffset, isControlBatch, lastOffset, nextBatch, recordsCount } from '../../protocol/records/batch.ts'
 import { RecordCursor } from '../../protocol/records/record.ts'
+import type { Steps } from '../../protocol/records/steps.ts'
 import { firstOffsetOf } from '../batch-fields.ts'
 import type { LogEnvironment } from '../environment.ts'
 import { CLEANED_SUFFIX, SEGMENT_SUFFIXES, segmentFileName } from '../file-names.ts'
@@ -169,7 +170,7 @@ export class LogCleaning {
     return false
   }
 
-  *#mapChunk(start: number, transactions: CleanedTransactions): Generator<void, boolean> {
+  *#mapChunk(start: number, transactions: CleanedTransactions): Steps<boolean> {
     const { map } = this.#tools
     const { buffer, length } = this.#chunks
     for (let at = 0, size = 0; (size = nextBatch(buffer, at, length)) > 0; at += size) {
@@ -185,11 +186,11 @@ export class LogCleaning {
     return false
   }
 
-  *#mapBatch(buffer: Buffer, at: number, start: number): Generator<void, boolean> {
+  *#mapBatch(buffer: Buffer, at: number, start: number): Steps<boolean> {
     const { map, maxKeys } = this.#tools
-    const cursor = this.#cursor.open(buffer, at)
+    const cursor = yield* this.#cursor.openSteps(buffer, at)
     for (let count = 1; cursor.next(); count++) {
-      if (count % STEP_RECORDS === 0) yield
+      if (count % STEP_RECORDS === 0) yield undefined
       if (cursor.keyLength >= 0 && cursor.offset >= start) {
         if (map.size >= maxKeys) return true
         if (map.mustGrow) yield* map.grow()
@@ -197,7 +198,7 @@ export class LogCleaning {
       }
       this.stats.mapMessagesRead++
     }
-    yield
+    yield undefined
     return false
   }
 

@@ -1,3 +1,4 @@
+import type { Steps } from '../../protocol/records/steps.ts'
 import { digest, md5 } from './md5.ts'
 
 /** Bytes per slot, as in 1.1: the hash of a key and its last offset. */
@@ -51,11 +52,11 @@ export class OffsetMap {
   }
 
   /** Yields where others may run. */
-  *grow(): Generator<void> {
+  *grow(): Steps<void> {
     const [hashes, offsets] = [this.#hashes, this.#offsets]
     this.#allocate(Math.min(this.slots, this.#capacity * GROWTH))
     for (let slot = 0; slot < offsets.length; slot++) {
-      if (slot % STEP_ENTRIES === STEP_ENTRIES - 1) yield
+      if (slot % STEP_ENTRIES === STEP_ENTRIES - 1) yield undefined
       if (offsets[slot] === 0) continue
       for (let word = 0; word < 4; word++) digest[word] = hashes[slot * 4 + word]!
       const target = this.#find()

@@ -1,6 +1,7 @@
 import type { Clock } from '../../ports/clock.ts'
+import type { Steps } from '../../protocol/records/steps.ts'
 
-/** Work that may hold the event loop this long before others get a turn. A single batch that is compressed may take longer. */
+/** Work may hold the event loop this long before others get a turn. */
 export const SLICE_MS = 4
 
 /** Gives the event loop back again and again during long work. */
@@ -35,14 +36,22 @@ export class Pace {
     this.longestMs = Math.max(this.longestMs, this.#clock.now() - this.#since)
   }
 
-  /** Does all steps; `check` may throw after every pause. */
-  async run<T>(steps: Generator<void, T>, check: () => void): Promise<T> {
+  /** Does all steps; `check` may throw after every pause. What another thread does is waited for with the loop free. */
+  async run<T>(steps: Steps<T>, check: () => void): Promise<T> {
+    let result: Buffer | undefined
     for (;;) {
-      const step = steps.next()
-      if (step.done) return step.value
-      if (!this.isDue) continue
-      await this.turn()
-      check()
+      const step = steps.next(result)
+      if (step.done === true) return step.value
+      result = undefined
+      if (step.value !== undefined) {
+        this.hold()
+        result = await step.value
+        this.restart()
+        check()
+      } else if (this.isDue) {
+        await this.turn()
+        check()
+      }
     }
   }
 }
