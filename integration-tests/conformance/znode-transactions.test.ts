@@ -5,24 +5,16 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { distribution, eventually, run } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
-import { type Before, beforeGoldenStep, comparable, goldenStep } from '../harness/znode-writes.ts'
-import { type RecordedWrite, ZooKeeperProxy } from '../harness/zookeeper-proxy.ts'
-
-const ours: ReadonlySet<string> = new Set(['t-tool', 't-manual'])
-
-/** Only what concerns the topics that this test has; the genuine scenario had more. */
-function concernsUs({ path = '' }: RecordedWrite): boolean {
-  const topic = /^\/(?:brokers|config|admin)\/(?:topics|delete_topics)\/([^/]+)/.exec(path)?.[1]
-  return topic === undefined || ours.has(topic)
-}
+import { ZnodeSteps } from '../harness/znode-steps.ts'
+import { goldenStep } from '../harness/znode-writes.ts'
+import { ZooKeeperProxy } from '../harness/zookeeper-proxy.ts'
 
 describe('ZooKeeper transactions against the genuine recording', () => {
   let cluster: TestCluster
   let tool: ZooKeeperProxy
-  let marks: number[] = []
+  let steps: ZnodeSteps
 
   before(async () => {
     cluster = await TestCluster.start({
@@ -40,61 +32,19 @@ describe('ZooKeeper transactions against the genuine recording', () => {
     })
     const [host = '', port = ''] = cluster.zookeeper.split(':')
     tool = await ZooKeeperProxy.start({ host, port: Number(port) })
+    steps = new ZnodeSteps('main', cluster.zk.session, () => [...cluster.proxies, tool], ['t-tool', 't-manual'])
   })
   after(async () => {
     await tool.close()
     await cluster.close()
   })
 
-  async function look(): Promise<Before> {
-    const nodes = new Map<string, { data: string | null; version: number }>()
-    const walk = async (path: string): Promise<void> => {
-      const [data, children] = await cluster.zk.session.requests([
-        { op: 'getData', path },
-        { op: 'getChildren', path },
-      ])
-      if (data?.code !== 'ok') return
-      nodes.set(path, { data: data.data?.toString() ?? null, version: data.stat?.version ?? 0 })
-      for (const child of children?.children ?? []) await walk(path === '/' ? `/${child}` : `${path}/${child}`)
-    }
-    await walk('/')
-    return { controllerEpoch: Number(nodes.get('/controller_epoch')?.data ?? 0), nodes }
-  }
-
-  const all = (): ZooKeeperProxy[] => [...cluster.proxies, tool]
-
-  /** No write for `quietMs`. */
-  async function settle(quietMs = 700): Promise<void> {
-    for (let seen = -1; ; ) {
-      const now = all().reduce((sum, proxy) => sum + proxy.writes.length, 0)
-      if (now === seen) return
-      seen = now
-      await sleep(quietMs)
-    }
-  }
-
-  /** Runs one step and compares each session's writes with the recording. `who`: recorded owner -> our recorder. */
-  async function step(
+  const step = (
     number: number,
     act: () => Promise<unknown>,
-    who: Record<string, () => ZooKeeperProxy>,
+    who: Readonly<Record<string, () => ZooKeeperProxy>>,
     settleMs?: number,
-  ): Promise<void> {
-    await settle()
-    const then = await look()
-    marks = all().map((proxy) => proxy.writes.length)
-    await act()
-    await settle(settleMs)
-    const want = goldenStep(number)
-    const wantBefore = beforeGoldenStep(number)
-    for (const [owner, proxyOf] of Object.entries(who)) {
-      const proxy = proxyOf()
-      const mark = marks[all().indexOf(proxy)] ?? 0
-      const got = comparable(proxy.writes.slice(mark).filter(concernsUs), then)
-      const expected = comparable(want.writes.filter(({ by }) => by === owner).filter(concernsUs), wantBefore)
-      assert.deepEqual(got, expected, `${want.name}: ${owner}`)
-    }
-  }
+  ): Promise<void> => steps.step(number, act, who, settleMs === undefined ? {} : { settleMs })
 
   const broker = (id: number) => (): ZooKeeperProxy => cluster.proxies[id] ?? assert.fail()
   const everyBroker = { 'broker 0': broker(0), 'broker 1': broker(1), 'broker 2': broker(2) }
@@ -167,23 +117,15 @@ describe('ZooKeeper transactions against the genuine recording', () => {
       },
       {},
     )
-    const mark = marks[winner] ?? 0
-    const got = comparable(broker(winner)().writes.slice(mark), {
-      controllerEpoch: 1,
-      nodes: new Map([['/controller_epoch', { data: '1', version: 0 }]]),
-    })
-    const want = comparable(
-      goldenStep(36).writes.filter(({ by }) => by === 'broker 2'),
-      beforeGoldenStep(36),
-    ).map((line) => line.replace('\\"brokerid\\":2', `\\"brokerid\\":${winner}`))
-    assert.deepEqual(got, want)
+    const want = steps.goldenLines(36, 'broker 2').map((line) => line.replace('\\"brokerid\\":2', `\\"brokerid\\":${winner}`))
+    assert.deepEqual(steps.linesOf(broker(winner)()), want)
   })
 
   it('a broker that is not the controller shuts down, and returns', async () => {
     while ((await cluster.controllerId()) !== 2) {
       await cluster.zk.deleteController()
       await eventually('a controller', () => cluster.controllerId())
-      await settle()
+      await steps.settle()
     }
     await step(37, () => cluster.broker(0).stop(), everyBroker)
     await step(38, () => cluster.broker(0).start(), everyBroker, 4000)
@@ -193,8 +135,7 @@ describe('ZooKeeper transactions against the genuine recording', () => {
   it('a topic is deleted', async () => {
     await step(61, () => topics('--delete', '--topic', 't-manual'), { 'tool topics': () => tool }, 2000)
     const controller = broker((await cluster.controllerId()) ?? -1)()
-    const mark = marks[all().indexOf(controller)] ?? 0
-    const deletes = controller.writes.slice(mark).filter(({ op }) => op === 'delete')
+    const deletes = steps.writesOf(controller).filter(({ op }) => op === 'delete')
     const want = goldenStep(61).writes.filter(({ op, by }) => op === 'delete' && by === 'broker 0')
     assert.deepEqual(
       deletes.map(({ path, expected, error }) => ({ path, expected, error })),

@@ -79,6 +79,11 @@ export class BrokerProcess {
     return existsSync(this.logFile) ? readFileSync(this.logFile, 'utf8').slice(this.logFrom) : ''
   }
 
+  /** What it has logged since the test began. */
+  get allLog(): string {
+    return existsSync(this.logFile) ? readFileSync(this.logFile, 'utf8') : ''
+  }
+
   private writeProperties(): string {
     const { id, port, zookeeper, directory, properties } = this.options
     const all = {

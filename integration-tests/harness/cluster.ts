@@ -163,6 +163,11 @@ export class TestCluster {
     await endSession(this.zookeeper, sessionId, password)
   }
 
+  /** Kills ZooKeeper and starts it again on the same port, with its data. */
+  async restartZooKeeper(): Promise<void> {
+    await (this.server ?? assert.fail('this ZooKeeper is not ours')).restart()
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.brokers.map((broker) => broker.kill()))
     await this.zk.session.close()

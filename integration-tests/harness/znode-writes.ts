@@ -20,27 +20,43 @@ export interface Before {
   readonly nodes: ReadonlyMap<string, { readonly data: string | null; readonly version: number }>
 }
 
-const folder = golden('znodes/main')
+/** Folder of a scenario, and the chroot in which it ran. */
+export type Scenario = 'main' | 'auto' | 'old'
+const CHROOTS: Readonly<Partial<Record<Scenario, string>>> = { auto: '/kafka/one' }
 
-function rows(number: number): { name: string; rows: Record<string, never>[] } {
+function rows(number: number, scenario: Scenario): { name: string; rows: Record<string, never>[] } {
+  const folder = golden(`znodes/${scenario}`)
   const prefix = `${String(number).padStart(2, '0')}-`
   const file = readdirSync(folder).find((name) => name.startsWith(prefix)) ?? ''
   const lines = readFileSync(join(folder, file), 'utf8').trim().split('\n')
   return { name: file.replace('.jsonl', ''), rows: lines.map((line) => JSON.parse(line) as Record<string, never>) }
 }
 
-export function goldenStep(number: number): GoldenStep {
-  const { name, rows: lines } = rows(number)
+export function goldenStep(number: number, scenario: Scenario = 'main'): GoldenStep {
+  const { name, rows: lines } = rows(number, scenario)
   const txns = lines.flatMap(({ txn }) => (txn === undefined ? [] : [txn as RecordedWrite & { by: string }]))
-  return { name, writes: txns.map((txn) => ({ ...txn, by: txn.by.replace(/ #\d+$/, '') })) }
+  const writes = txns.map((txn) => ({ ...withoutChroot(txn, CHROOTS[scenario] ?? ''), by: txn.by.replace(/ #\d+$/, '') }))
+  return { name, writes }
+}
+
+/** A write as a session in the chroot sees it; what lies outside keeps its path. */
+export function withoutChroot<W extends RecordedWrite>(write: W, chroot: string): W {
+  const { path } = write
+  return path?.startsWith(`${chroot}/`) === true ? { ...write, path: path.slice(chroot.length) } : write
 }
 
 /** The tree that the step before left behind. */
-export function beforeGoldenStep(number: number): Before {
+export function beforeGoldenStep(number: number, scenario: Scenario = 'main'): Before {
   const nodes = new Map<string, { data: string | null; version: number }>()
   if (number > 1) {
-    for (const row of rows(number - 1).rows as unknown as { node?: string; data: string | null; dataVersion: number }[]) {
-      if (row.node !== undefined) nodes.set(row.node, { data: row.data, version: row.dataVersion })
+    const chroot = CHROOTS[scenario] ?? ''
+    for (const row of rows(number - 1, scenario).rows as unknown as {
+      node?: string
+      data: string | null
+      dataVersion: number
+    }[]) {
+      if (row.node?.startsWith(chroot) === true)
+        nodes.set(row.node.slice(chroot.length), { data: row.data, version: row.dataVersion })
     }
   }
   return { controllerEpoch: Number(nodes.get('/controller_epoch')?.data ?? 0), nodes }
@@ -48,16 +64,32 @@ export function beforeGoldenStep(number: number): Before {
 
 const STATE = /^\/brokers\/topics\/([^/]+)\/partitions\/(\d+)\/state$/
 
-function maskData(path: string, data: string | null, before: Before): string | null {
+/** `anyIsrOrder`: members join an ISR in the order of their clocks. */
+export interface Masks {
+  readonly anyIsrOrder?: boolean
+  /** Brokers' assignments were drawn. */
+  readonly anyReplicas?: boolean
+}
+
+function maskData(path: string, data: string | null, before: Before, masks: Masks): string | null {
   if (data === null) return null
+  if (masks.anyReplicas === true && path.startsWith('/brokers/topics/')) {
+    return maskData(path, data.replace(/\[\d[\d,]*\]/g, '["<drawn>"]').replace(/"leader":\d+/, '"leader":0'), before, {})
+  }
   if (STATE.test(path)) {
     const now = JSON.parse(data) as Record<string, number>
     const then = JSON.parse(before.nodes.get(path)?.data ?? '{"leader_epoch":0,"controller_epoch":0}') as Record<string, number>
     const ahead = (now['controller_epoch'] ?? 0) - before.controllerEpoch
     const epoch = ahead === 0 ? 'now' : now['controller_epoch'] === then['controller_epoch'] ? 'kept' : ahead
-    return data
+    const isr = masks.anyIsrOrder === true ? (now['isr'] as unknown as number[]).sort((a, b) => a - b) : undefined
+    return (isr === undefined ? data : data.replace(/"isr":\[[\d,]*\]/, `"isr":[${isr}]`))
       .replace(/"controller_epoch":\d+/, `"controller_epoch":<${epoch}>`)
       .replace(/"leader_epoch":\d+/, `"leader_epoch":<+${(now['leader_epoch'] ?? 0) - (then['leader_epoch'] ?? 0)}>`)
+  }
+  if (path === '/latest_producer_id_block') {
+    const first = (text: string | null | undefined): number => Number(/"block_start":"(\d+)"/.exec(text ?? '')?.[1] ?? -1000)
+    const ahead = first(data) - first(before.nodes.get(path)?.data)
+    return data.replace(/"block_start":"\d+","block_end":"\d+"/, `<+${ahead}>`)
   }
   if (path === '/controller_epoch') return `<+${Number(data) - before.controllerEpoch}>`
   if (path === '/cluster/id') return data.replace(/"id":"[\w-]{22}"/, '"id":"<id>"')
@@ -68,7 +100,7 @@ function maskData(path: string, data: string | null, before: Before): string | n
 }
 
 /** One line per write. */
-function line(write: RecordedWrite, before: Before): string {
+function line(write: RecordedWrite, before: Before, masks: Masks): string {
   const path = write.path ?? ''
   const masked = path.replace(/(isr_change_|config_change_)\d+/, '$1').replace(/(isr_change_|config_change_)$/, '$1<n>')
   const version = before.nodes.get(path)?.version ?? 0
@@ -82,7 +114,7 @@ function line(write: RecordedWrite, before: Before): string {
   return [
     write.op,
     masked,
-    'data' in write && write.data !== undefined ? JSON.stringify(maskData(path, write.data, before)) : '',
+    'data' in write && write.data !== undefined ? JSON.stringify(maskData(path, write.data, before, masks)) : '',
     write.mode ?? '',
     expected === undefined ? '' : `expected ${expected}`,
     write.error ?? '',
@@ -103,7 +135,7 @@ function kind(write: RecordedWrite): string {
  * The producer-id block comes last: a starting broker claims it in parallel to the election.
  * A leader epoch that rises several times within one step counts from the write before.
  */
-export function comparable(writes: readonly RecordedWrite[], before: Before): string[] {
+export function comparable(writes: readonly RecordedWrite[], before: Before, masks: Masks = {}): string[] {
   const nodes = new Map(before.nodes)
   const out: string[] = []
   let batch: string[] = []
@@ -117,11 +149,19 @@ export function comparable(writes: readonly RecordedWrite[], before: Before): st
     if (write.path?.startsWith('/isr_change_notification/') === true) continue
     if (kind(write) !== batchKind) flush()
     batchKind = kind(write)
-    batch.push(line(write, { ...before, nodes }))
+    batch.push(line(write, { ...before, nodes }, masks))
     if (write.op === 'setData' && write.error === undefined && write.path !== undefined) {
       nodes.set(write.path, { data: write.data ?? null, version: (nodes.get(write.path)?.version ?? 0) + 1 })
     }
   }
   flush()
   return out
+}
+
+/** The nodes that `wanted` chooses, masked as writes are: the tree after a step, `before` being the one before it. */
+export function comparableTree(after: Before, before: Before, wanted: (path: string) => boolean, masks: Masks = {}): string[] {
+  return [...after.nodes]
+    .filter(([path]) => wanted(path))
+    .map(([path, { data }]) => `${path} ${JSON.stringify(maskData(path, data, before, masks))}`)
+    .sort()
 }

@@ -1,9 +1,11 @@
 /**
  * A TCP proxy between one client and ZooKeeper that writes down every write the client asks for and how it was answered, in the order of the
- * answers, and that can cut or freeze the connection. It decodes only what it records; bytes pass unchanged.
+ * answers, over the proxy of `zk/client` that can cut and freeze. It decodes only what it records; bytes pass unchanged.
  */
+import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer, connect as dial, type Server, type Socket } from 'node:net'
+import { connect as dial } from 'node:net'
+import { type ProxyObserver, startProxy, type TestProxy } from '../../zk/client/testing-proxy.ts'
 
 export interface RecordedWrite {
   readonly op: 'create' | 'delete' | 'setData' | 'setACL' | 'createSession' | 'closeSession'
@@ -148,70 +150,44 @@ class Frames {
   }
 }
 
+/** A proxy that records: what each connection asks is told from the bytes that pass. */
 export class ZooKeeperProxy {
   readonly writes: RecordedWrite[] = []
   /** Id and password of the session last established. */
   session: { readonly sessionId: Buffer; readonly password: Buffer } | undefined
-  private readonly server: Server
-  private readonly open = new Set<Socket>()
-  private frozen = false
-  private refused = false
+  private proxy: TestProxy | undefined
 
-  private constructor(target: { host: string; port: number }) {
-    this.server = createServer((client) => this.accept(client, target))
-  }
+  private constructor() {}
 
   static async start(target: { host: string; port: number }): Promise<ZooKeeperProxy> {
-    const proxy = new ZooKeeperProxy(target)
-    await new Promise<void>((done) => proxy.server.listen(0, '127.0.0.1', done))
-    return proxy
+    const recorder = new ZooKeeperProxy()
+    recorder.proxy = await startProxy(target.port, { host: target.host, observe: () => recorder.observe() })
+    return recorder
   }
 
   get port(): number {
-    return (this.server.address() as { port: number }).port
+    return this.network.port
   }
 
-  private accept(client: Socket, target: { host: string; port: number }): void {
-    if (this.refused) {
-      client.destroy()
-      return
-    }
-    const server = dial(target.port, target.host)
+  private get network(): TestProxy {
+    return this.proxy ?? assert.fail('not started')
+  }
+
+  private observe(): ProxyObserver {
     const pending: Pending[] = []
     let first = true
     const requests = new Frames((frame) => {
-      if (first) {
-        first = false
-        const jute = new Jute(frame)
-        jute.int()
-        jute.long()
-        jute.int()
-        // A resumed session is no new one.
-        pending.push({ type: 0, writes: jute.long() === 0n ? [{ op: 'createSession' }] : [] })
-        return
-      }
-      pending.push(decodeRequest(frame))
+      if (!first) return void pending.push(decodeRequest(frame))
+      first = false
+      const jute = new Jute(frame)
+      jute.int()
+      jute.long()
+      jute.int()
+      // A resumed session is no new one.
+      pending.push({ type: 0, writes: jute.long() === 0n ? [{ op: 'createSession' }] : [] })
     })
     const answers = new Frames((frame) => this.answer(frame, pending))
-    for (const socket of [client, server]) {
-      this.open.add(socket)
-      socket.setNoDelay(true)
-      socket.on('error', () => {})
-      socket.on('close', () => {
-        this.open.delete(socket)
-        client.destroy()
-        server.destroy()
-      })
-      if (this.frozen) socket.pause()
-    }
-    client.on('data', (chunk) => {
-      requests.feed(chunk)
-      server.write(chunk)
-    })
-    server.on('data', (chunk) => {
-      answers.feed(chunk)
-      client.write(chunk)
-    })
+    return { request: (chunk) => requests.feed(chunk), answer: (chunk) => answers.feed(chunk) }
   }
 
   private answer(frame: Buffer, pending: Pending[]): void {
@@ -236,30 +212,27 @@ export class ZooKeeperProxy {
 
   /** Drops the connections; new ones are accepted at once. */
   cut(): void {
-    for (const socket of this.open) socket.destroy()
+    this.network.cut()
   }
 
   /** Drops the connections and refuses new ones until `heal`. */
   refuse(): void {
-    this.refused = true
-    this.cut()
+    this.network.refuse(true)
+    this.network.cut()
   }
 
   /** Bytes wait in both directions until `heal`. */
   freeze(): void {
-    this.frozen = true
-    for (const socket of this.open) socket.pause()
+    this.network.freeze()
   }
 
   heal(): void {
-    this.refused = false
-    this.frozen = false
-    for (const socket of this.open) socket.resume()
+    this.network.refuse(false)
+    this.network.resume()
   }
 
-  async close(): Promise<void> {
-    this.cut()
-    await new Promise<void>((done) => this.server.close(() => done()))
+  close(): Promise<void> {
+    return this.network.close()
   }
 }
 

@@ -16,6 +16,13 @@ import {
   utf8At,
 } from './bytes.ts'
 
+describe('DecodeError', () => {
+  it('has no stack, and leaves the stacks of other errors alone', () => {
+    assert.match(new DecodeError('cut').stack ?? '', /^\w+: cut$/)
+    assert.match(new Error('other').stack ?? '', /\n +at /)
+  })
+})
+
 describe('ByteWriter and ByteReader', () => {
   it('read back what was written', () => {
     const writer = new ByteWriter(1)

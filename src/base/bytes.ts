@@ -8,6 +8,14 @@ export * from './int64.ts'
 /** Bytes that are no valid message. The only error that decoders throw for bad input. */
 export class DecodeError extends Error {
   override readonly name: string = 'DecodeError'
+
+  /** Without a stack: strangers' bytes make these by the thousand, and a stack costs more than the rest of a refusal. */
+  constructor(message?: string, options?: ErrorOptions) {
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
+    super(message, options)
+    Error.stackTraceLimit = stackTraceLimit
+  }
 }
 
 /** Record bytes that are copied only when they are written, for example from a log segment. */

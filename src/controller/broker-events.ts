@@ -3,6 +3,7 @@ import type { BrokerId } from '../base/ids.ts'
 import type { ControllerContext, PartitionEntry } from './context.ts'
 import { failReplicas, resumeDeletions, resumeTopics } from './deletion.ts'
 import { bringOnline, onReplicasOffline } from './leadership.ts'
+import { replicaName } from './log-lines.ts'
 import { continueReassignments } from './reassignment.ts'
 import { moveReplica } from './replica-machine.ts'
 import type { Term } from './term.ts'
@@ -34,9 +35,10 @@ export async function brokerChange(term: Term): Promise<void> {
   if (fresh.length + removed.length === 0) return
   const ids = (brokers: readonly BrokerRegistration[]): string => brokers.map((broker) => broker.brokerId).join(',')
   term.log.info(
-    `Newly added brokers: ${ids(added)}, deleted brokers: ${removed.join(',')}, restarted brokers: ${ids(bounced)}, ` +
+    `Newly added brokers: ${ids(added)}, deleted brokers: ${removed.join(',')}, ` +
       `all live brokers: ${[...new Set([...term.ctx.brokers.keys(), ...fresh.map((b) => b.brokerId)])].filter((id) => !removed.includes(id)).join(',')}`,
   )
+  if (bounced.length > 0) term.log.info(`Brokers that restarted between two looks: ${ids(bounced)}`)
   if (bounced.length > 0)
     await brokersDied(
       term,
@@ -60,7 +62,7 @@ export function addBroker(term: Term, broker: BrokerRegistration): void {
 
 function dropBroker(term: Term, id: BrokerId): void {
   term.ctx.brokers.delete(id)
-  term.ctx.shuttingDown.delete(id)
+  if (term.ctx.shuttingDown.delete(id)) term.log.info(`Removed ArrayBuffer(${id}) from list of shutting down brokers.`)
   term.ctx.offlineDirs.delete(id)
   term.watches.removeBroker(id)
   term.rpc.removeBroker(id)
@@ -78,6 +80,7 @@ async function brokersDied(term: Term, ids: readonly BrokerId[]): Promise<void> 
  */
 async function brokersStarted(term: Term, ids: readonly BrokerId[]): Promise<void> {
   const { ctx, batch } = term
+  term.log.info(`New broker startup callback for ${ids.join(',')}`)
   for (const id of ids) {
     ctx.offlineDirs.delete(id)
     term.note('BrokerStarted', `${id}`)
@@ -91,9 +94,22 @@ async function brokersStarted(term: Term, ids: readonly BrokerId[]): Promise<voi
   await continueReassignments(term, (reassignment) => reassignment.target.some((id) => ids.includes(id)))
   const waiting = new Set<string>()
   for (const id of ids) for (const entry of ctx.partitionsOn(id)) if (ctx.isBeingDeleted(entry.topic)) waiting.add(entry.topic)
+  if (waiting.size > 0) signalRestart(term, ids, waiting)
   await resumeTopics(term, waiting)
   batch.flush()
   await term.watches.brokers(ids)
+}
+
+function signalRestart(term: Term, ids: readonly BrokerId[], topics: ReadonlySet<string>): void {
+  const replicas = ids.flatMap((id) =>
+    [...term.ctx.partitionsOn(id)]
+      .filter(({ topic }) => topics.has(topic))
+      .map(({ topic, partition }) => replicaName(topic, partition, id)),
+  )
+  term.log.info(
+    `Some replicas ${replicas.join(',')} for topics scheduled for deletion ${[...topics].join(',')} are on the newly restarted ` +
+      `brokers ${ids.join(',')}. Signaling restart of topic deletion for these topics`,
+  )
 }
 
 /** LeaderAndIsr with the cached state for all it hosts. Topics under deletion are left out: the replica is to go, not to be made. */
@@ -106,6 +122,7 @@ export function bringReplicasOnline(term: Term, broker: BrokerId): void {
 
 /** The context has dropped the brokers already. */
 async function replicasLost(term: Term, ids: readonly BrokerId[]): Promise<void> {
+  term.log.info(`Broker failure callback for ${ids.join(',')}`)
   await replicasWentOffline(term, new Map(ids.map((id) => [id, [...term.ctx.partitionsOn(id)]])))
 }
 

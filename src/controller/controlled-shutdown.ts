@@ -23,7 +23,8 @@ export async function controlledShutdown(term: Term, brokerId: BrokerId, done: S
   const followed: PartitionEntry[] = []
   for (const entry of movable(term, brokerId)) (entry.leadership?.leader === brokerId ? led : followed).push(entry)
   const { written } = await electLeaders(term, led, 'controlledShutdown')
-  for (const entry of written) batch.addStopReplica(brokerId, entry, false)
+  // Before the ISRs shrink: a fetch that comes later would bring the broker back into them.
+  for (const entry of [...written, ...followed]) batch.addStopReplica(brokerId, entry, false)
   batch.flush()
   await takeReplicasOffline(term, brokerId, followed)
   batch.flush()

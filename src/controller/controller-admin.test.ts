@@ -144,6 +144,18 @@ describe('reassignment', () => {
     assert.equal(cluster.tree.get('/brokers/topics/t'), undefined)
   })
 
+  test('a topic whose reassignment has ended can be deleted', async () => {
+    const cluster = await threeBrokers()
+    await cluster.createTopic('t', [0, 1])
+    await reassign(cluster, 't-0', 1, 2)
+    await cluster.catchUp()
+    assert.equal(cluster.tree.text('/brokers/topics/t'), '{"version":1,"partitions":{"0":[1,2]}}')
+    await cluster.zk.createDeleteTopic('t')
+    await cluster.settle()
+    assert.deepEqual(await cluster.problems(), [])
+    assert.equal(cluster.tree.get('/brokers/topics/t'), undefined)
+  })
+
   test('nonsense is dropped from the node', async () => {
     const cluster = await threeBrokers()
     await cluster.createTopic('t', [0, 1])

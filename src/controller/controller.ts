@@ -6,9 +6,11 @@ import type { Timer } from '../ports/clock.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import { ControllerContext } from './context.ts'
 import { dispatch } from './dispatch.ts'
-import { type ControllerEvent, EventQueue, type ShutdownDone, SURVIVE_RESIGNATION } from './events.ts'
+import { CONTROLLER_STATES, type ControllerEvent, EventQueue, type ShutdownDone, SURVIVE_RESIGNATION } from './events.ts'
 import { failover } from './failover.ts'
+import { prefixed } from './log-lines.ts'
 import { RequestBatch } from './request-batch.ts'
+import { ControllerStats } from './stats.ts'
 import { ControllerMovedError, ControllerSessionExpiredError, type Term } from './term.ts'
 import type { Controller, ControllerGauges, ControllerLog, ControllerNote, ControllerOptions } from './types.ts'
 import { TermWatches } from './watches.ts'
@@ -26,6 +28,7 @@ export function createController(options: ControllerOptions): Controller {
 /** The module of one broker: races for `/controller` and, when it wins, runs one `Term` until it resigns. */
 class KafkaController implements Controller {
   activeControllerId: BrokerId = -1
+  readonly stats = new ControllerStats(Object.values(CONTROLLER_STATES))
   private readonly options: ControllerOptions
   private readonly id: BrokerId
   private readonly log: ControllerLog
@@ -118,11 +121,15 @@ class KafkaController implements Controller {
   }
 
   private async process(event: ControllerEvent): Promise<void> {
+    const { clock } = this.options
+    const began = clock.now()
     try {
       await this.handle(event)
     } catch (error) {
       await this.onFailure(event, error)
     }
+    const now = clock.now()
+    this.stats.took(CONTROLLER_STATES[event.kind], now - began, now)
   }
 
   private async handle(event: ControllerEvent): Promise<void> {
@@ -234,15 +241,27 @@ class KafkaController implements Controller {
     )
     const watches = new TermWatches(zk, enqueue)
     const note = (kind: string, detail: string): void => this.note(kind, detail)
-    const term: Term = { ctx, zk, rpc, fence, batch, watches, config, log: this.log, enqueue, note }
+    const { stats } = this
+    const term: Term = { ctx, zk, rpc, fence, batch, watches, config, ...this.logs(fence.controllerEpoch), stats, enqueue, note }
     this.term = term
     this.lastEpoch = fence.controllerEpoch
     this.log.info(`${this.id} successfully elected as the controller`)
+    this.log.info('Incrementing controller epoch in ZooKeeper')
     this.log.info(`Epoch incremented to ${fence.controllerEpoch}`)
     this.setActive(this.id)
     await failover(term)
     this.backoffMs = MIN_BACKOFF_MS
+    this.log.info('Starting the controller scheduler')
     if (config.autoLeaderRebalanceEnable) this.scheduleRebalance(FIRST_REBALANCE_MS)
+  }
+
+  private logs(epoch: number): Pick<Term, 'log' | 'deletionLog' | 'stateLog'> {
+    const { log, logOf = () => log } = this.options
+    return {
+      log: this.log,
+      deletionLog: prefixed(logOf('kafka.controller.TopicDeletionManager'), `[Topic Deletion Manager ${this.id}], `),
+      stateLog: prefixed(logOf('state.change.logger'), `[Controller id=${this.id} epoch=${epoch}] `),
+    }
   }
 
   /** Drops the term and everything that belongs to it. */
@@ -368,13 +387,4 @@ function isMoved(error: unknown): boolean {
 
 function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
-}
-
-function prefixed(log: ControllerLog, prefix: string): ControllerLog {
-  return {
-    debug: (message) => log.debug(prefix + message),
-    info: (message) => log.info(prefix + message),
-    warn: (message) => log.warn(prefix + message),
-    error: (message) => log.error(prefix + message),
-  }
 }

@@ -1,6 +1,7 @@
 import type { BrokerId } from '../base/ids.ts'
 import type { PartitionEntry } from './context.ts'
 import { takeReplicasOffline } from './leadership.ts'
+import { replicaName } from './log-lines.ts'
 import { movePartition } from './partition-machine.ts'
 import { moveReplica } from './replica-machine.ts'
 import { mustDelete, mustWrite, type Term } from './term.ts'
@@ -14,7 +15,7 @@ export async function topicDeletion(term: Term): Promise<void> {
   if (marked.some((topic) => !ctx.topics.has(topic))) await topicChange(term)
   const unknown = marked.filter((topic) => !ctx.topics.has(topic))
   if (unknown.length > 0) {
-    term.log.warn(`Ignoring the deletion of topics that do not exist: ${unknown.join(',')}`)
+    term.log.warn(`Ignoring request to delete non-existing topics ${unknown.join(',')}`)
     await mustDelete('deleting marks of unknown topics', () => zk.deleteTopicDeletions(unknown, term.fence))
   }
   const known = marked.filter((topic) => ctx.topics.has(topic))
@@ -78,9 +79,12 @@ export function decideDeletion(entries: readonly PartitionEntry[], ineligible: b
 
 /** Drives every queued topic as far as it goes now. The batch is flushed by the caller. */
 export async function resumeDeletions(term: Term): Promise<void> {
-  for (const topic of [...term.ctx.topicsToDelete]) {
+  const { topicsToDelete, ineligibleForDeletion } = term.ctx
+  if (topicsToDelete.size > 0) term.deletionLog.info(`Handling deletion for topics ${[...topicsToDelete].join(',')}`)
+  for (const topic of [...topicsToDelete]) {
     const entries = [...term.ctx.partitionsOf([topic])]
-    let step = decideDeletion(entries, term.ctx.ineligibleForDeletion.has(topic))
+    let step = decideDeletion(entries, ineligibleForDeletion.has(topic))
+    sayStep(term, topic, entries, step)
     if (step === 'retry') {
       for (const [broker, failed] of byBrokerDescending(entries, (state) => state === 'ReplicaDeletionIneligible')) {
         await takeReplicasOffline(term, broker, failed)
@@ -92,12 +96,37 @@ export async function resumeDeletions(term: Term): Promise<void> {
   }
 }
 
+/** 1.1's words for what keeps a topic from being deleted, or brings its deletion back. */
+function sayStep({ ctx, deletionLog }: Term, topic: string, entries: readonly PartitionEntry[], step: DeletionStep): void {
+  const inState = (wanted: string): string[] =>
+    entries.flatMap((entry) =>
+      entry.replicas.filter((id) => entry.replicaState(id) === wanted).map((id) => replicaName(topic, entry.partition, id)),
+    )
+  const started = inState('ReplicaDeletionStarted')
+  if (started.length > 0) {
+    const brokers = [
+      ...new Set(entries.flatMap((entry) => entry.replicas.filter((id) => entry.replicaState(id) === 'ReplicaDeletionStarted'))),
+    ]
+    const partitions = entries.filter((entry) => entry.replicas.some((id) => entry.replicaState(id) === 'ReplicaDeletionStarted'))
+    deletionLog.info(
+      `Deletion for replicas ${brokers.join(',')} for partition ${partitions.map(({ key }) => key).join(',')} of topic ${topic} in progress`,
+    )
+  } else if (step === 'retry') {
+    const failed = inState('ReplicaDeletionIneligible').join(',')
+    deletionLog.info(`Retrying delete topic for topic ${topic} since replicas ${failed} were not successfully deleted`)
+  } else if (ctx.ineligibleForDeletion.has(topic))
+    deletionLog.info(`Not retrying deletion of topic ${topic} at this time since it is marked ineligible for deletion`)
+}
+
 /**
  * Everybody forgets the topic; its live replicas are taken offline and told to delete; the topic waits for the dead ones. The ISR
  * writes on the way are 1.1's, one round per broker.
  */
 async function startDeletion(term: Term, topic: string, entries: readonly PartitionEntry[]): Promise<void> {
-  const { ctx, batch } = term
+  const { ctx, batch, deletionLog } = term
+  deletionLog.info(`Deletion of topic ${topic} (re)started`)
+  deletionLog.info(`Topic deletion callback for ${topic}`)
+  deletionLog.info(`Partition deletion callback for ${entries.map(({ key }) => key).join(',')}`)
   batch.addMetadata(entries)
   const dead = entries.some((entry) => entry.replicas.some((id) => !ctx.isOnline(id, entry)))
   const live = byBrokerDescending(
@@ -112,7 +141,7 @@ async function startDeletion(term: Term, topic: string, entries: readonly Partit
   }
   if (dead) {
     ctx.ineligibleForDeletion.add(topic)
-    term.log.info(`Deletion of topic ${topic} waits for its offline replicas`)
+    deletionLog.info(`Halted deletion of topics ${topic}`)
   }
 }
 
@@ -127,7 +156,7 @@ async function completeDeletion(term: Term, topic: string, entries: readonly Par
   await mustDelete(`deleting the configuration of topic ${topic}`, () => term.zk.deleteTopicConfig(topic, term.fence))
   await mustDelete(`deleting the mark of topic ${topic}`, () => term.zk.deleteTopicDeletions([topic], term.fence))
   term.ctx.removeTopic(topic)
-  term.log.info(`Deletion of topic ${topic} successfully completed`)
+  term.deletionLog.info(`Deletion of topic ${topic} successfully completed`)
   term.note('TopicDeleted', topic)
 }
 
@@ -150,8 +179,10 @@ export function failReplicas(term: Term, brokerId: BrokerId, entries: readonly P
     if (!term.ctx.topicsToDelete.has(entry.topic)) continue
     moveReplica(entry, brokerId, 'ReplicaDeletionIneligible')
     term.ctx.ineligibleForDeletion.add(entry.topic)
-    term.log.warn(`Deletion of replica ${brokerId} of ${entry.key} failed; topic ${entry.topic} waits`)
+    term.log.debug(`Deletion of replica ${brokerId} of ${entry.key} failed; topic ${entry.topic} waits`)
   }
+  const halted = new Set(entries.map(({ topic }) => topic).filter((topic) => term.ctx.topicsToDelete.has(topic)))
+  if (halted.size > 0) term.deletionLog.info(`Halted deletion of topics ${[...halted].join(',')}`)
 }
 
 function byBrokerDescending(

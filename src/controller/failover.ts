@@ -2,6 +2,7 @@ import { addBroker, bringReplicasOnline } from './broker-events.ts'
 import type { ControllerContext, PartitionEntry } from './context.ts'
 import { enqueueTopics, resumeDeletions } from './deletion.ts'
 import { bringOnline } from './leadership.ts'
+import { mapOf, setOf, vectorOf } from './log-lines.ts'
 import { resumePreferredElection } from './preferred-election.ts'
 import { startReassignments } from './reassignment.ts'
 import { mustDelete, type Term } from './term.ts'
@@ -23,10 +24,12 @@ export async function failover(term: Term): Promise<void> {
   log.info('Initializing controller context')
   await readContext(term)
   const reassignments = await zk.getReassignments()
-  log.info(`Partitions being reassigned: ${[...(reassignments?.keys() ?? [])].join(',')}`)
-  log.info(`Currently active brokers in the cluster: ${ctx.registeredBrokers().join(',')}`)
-  log.info(`Current list of topics in the cluster: ${[...ctx.topics.keys()].join(',')}`)
+  log.info(`Partitions being reassigned: ${mapOf([...(reassignments ?? [])].map(([key, target]) => [key, vectorOf(target)]))}`)
+  log.info(`Currently active brokers in the cluster: ${setOf(ctx.registeredBrokers())}`)
+  log.info(`Currently shutting brokers in the cluster: ${setOf(ctx.shuttingDown)}`)
+  log.info(`Current list of topics in the cluster: ${setOf(ctx.topics.keys())}`)
   await readDeletions(term, reassignments ?? new Map())
+  log.info('Initializing topic deletion manager')
   log.info('Sending update metadata request')
   batch.addFullMetadata(ctx.registeredBrokers())
   batch.flush()
@@ -63,7 +66,10 @@ async function readDeletions(term: Term, reassignments: ReadonlyMap<string, unkn
   term.log.info('Fetching topic deletions in progress')
   const marked = await term.zk.getTopicDeletions()
   term.log.info(`List of topics to be deleted: ${marked.join(',')}`)
-  if (marked.length === 0) return
+  if (marked.length === 0) {
+    term.log.info(`List of topics ineligible for deletion: ${waitingTopics(ctx, reassignments).join(',')}`)
+    return
+  }
   if (!term.config.deleteTopicEnable) {
     await mustDelete('deleting marks of topics', () => term.zk.deleteTopicDeletions(marked, term.fence))
     return
@@ -76,7 +82,14 @@ async function readDeletions(term: Term, reassignments: ReadonlyMap<string, unkn
     const offline = entry.replicas.some((id) => !ctx.isOnline(id, entry))
     if (offline || reassignments.has(entry.key)) ctx.ineligibleForDeletion.add(entry.topic)
   }
-  term.log.info(`List of topics ineligible for deletion: ${[...ctx.ineligibleForDeletion].join(',')}`)
+  term.log.info(`List of topics ineligible for deletion: ${waitingTopics(ctx, reassignments).join(',')}`)
+}
+
+/** Topics that could not be deleted now: some replica is offline, or being moved. */
+function waitingTopics(ctx: ControllerContext, reassignments: ReadonlyMap<string, unknown>): string[] {
+  const waits = (entry: PartitionEntry): boolean =>
+    reassignments.has(entry.key) || entry.replicas.some((id) => !ctx.isOnline(id, entry))
+  return [...new Set([...ctx.partitions()].filter(waits).map(({ topic }) => topic))]
 }
 
 /** Pure but for the context: the states that follow from what was read. */

@@ -50,6 +50,6 @@ export async function leaderAndIsrResponse(term: Term, brokerId: BrokerId, respo
   if (!term.ctx.brokers.has(brokerId)) return
   const fresh = settleOfflineDirs(term.ctx, brokerId, response)
   if (fresh.length === 0) return
-  term.log.info(`Replicas of broker ${brokerId} went offline: ${fresh.map((entry) => entry.key).join(',')}`)
+  term.stateLog.info(`Mark replicas ${fresh.map((entry) => entry.key).join(',')} on broker ${brokerId} as offline`)
   await replicasWentOffline(term, new Map([[brokerId, fresh]]))
 }

@@ -30,13 +30,26 @@ async function electAndDelete(term: Term, skipDone: boolean): Promise<void> {
       term.log.info(`Preferred replica election: ${entry.key} is skipped, its topic is being deleted`)
     else if (!skipDone || entry.leadership?.leader !== entry.replicas[0]) entries.add(entry)
   }
+  term.log.info(`Starting preferred replica leader election for partitions ${[...entries].map(({ key }) => key).join(',')}`)
   if (entries.size > 0) {
     await electLeaders(term, [...entries], 'preferred')
     term.batch.flush()
+    announce(term, entries)
     term.note('PreferredElection', `${entries.size} partitions`)
   }
   await mustDelete('deleting the preferred replica election', () => term.zk.deletePreferredReplicaElection(term.fence))
   term.enqueue({ kind: 'PreferredReplicaLeaderElection' })
+}
+
+function announce(term: Term, entries: Iterable<PartitionEntry>): void {
+  for (const { key, leadership, replicas } of entries) {
+    const isDone = leadership !== undefined && leadership.leader === replicas[0]
+    if (isDone) term.log.info(`Partition ${key} completed preferred replica leader election. New leader is ${leadership.leader}`)
+    else
+      term.log.warn(
+        `Partition ${key} failed to complete preferred replica leader election to ${replicas[0]}. Leader is still ${leadership?.leader ?? -1}`,
+      )
+  }
 }
 
 /**
@@ -65,9 +78,10 @@ export function decideRebalance(ctx: ControllerContext, percentage: number): Map
 
 /** One batch per broker. */
 export async function autoRebalance(term: Term): Promise<void> {
-  for (const [broker, entries] of decideRebalance(term.ctx, term.config.leaderImbalancePerBrokerPercentage)) {
-    term.log.info(`Leader imbalance of broker ${broker}: ${entries.length} partitions go back to it`)
+  for (const entries of decideRebalance(term.ctx, term.config.leaderImbalancePerBrokerPercentage).values()) {
+    term.log.info(`Starting preferred replica leader election for partitions ${entries.map(({ key }) => key).join(',')}`)
     await electLeaders(term, entries, 'preferred')
     term.batch.flush()
+    announce(term, entries)
   }
 }

@@ -36,7 +36,6 @@ export async function startReassignments(term: Term, wanted: ReadonlyMap<string,
   }
   for (const reassignment of accepted) {
     term.ctx.reassignments.set(reassignment.entry.key, reassignment)
-    term.ctx.ineligibleForDeletion.add(reassignment.entry.topic)
     term.watches.isr(reassignment.entry)
     term.note(
       'ReassignmentStarted',
@@ -44,7 +43,10 @@ export async function startReassignments(term: Term, wanted: ReadonlyMap<string,
     )
   }
   if (refused > 0 || wanted.size === 0) await writeReassignments(term)
-  for (const reassignment of accepted) await runOrDrop(term, reassignment)
+  for (const reassignment of accepted) {
+    term.log.info(`Handling reassignment of partition ${reassignment.entry.key} to new replicas ${reassignment.target.join(',')}`)
+    await runOrDrop(term, reassignment)
+  }
 }
 
 function refusal(term: Term, entry: PartitionEntry | undefined, target: readonly BrokerId[]): string | undefined {
@@ -62,8 +64,13 @@ export async function reassignmentIsrChange(term: Term, entry: PartitionEntry): 
   if (reassignment?.entry !== entry) return
   const isr = (await term.zk.getPartitionStates([entry])).get(entry.key)?.isr ?? []
   const caughtUp = reassignment.target.filter((id) => isr.includes(id))
-  term.log.info(`${caughtUp.length}/${reassignment.target.length} new replicas of ${entry.key} are in sync`)
-  if (caughtUp.length === reassignment.target.length) await runOrDrop(term, reassignment)
+  const isDone = caughtUp.length === reassignment.target.length
+  const missing = reassignment.target.filter((id) => !caughtUp.includes(id))
+  term.log.info(
+    `${caughtUp.length}/${reassignment.target.length} replicas have caught up with the leader for partition ${entry.key} being ` +
+      `reassigned. ${isDone ? 'Resuming partition reassignment' : `Replica(s) ${missing.join(',')} still need to catch up`}`,
+  )
+  if (isDone) await runOrDrop(term, reassignment)
 }
 
 /** Goes on with those that `wanted` chooses: brokers they wait for have started. */
@@ -100,13 +107,19 @@ async function run(term: Term, reassignment: Reassignment): Promise<boolean> {
 async function extend(term: Term, { entry, target }: Reassignment): Promise<boolean> {
   const old = entry.replicas
   const added = target.filter((id) => !old.includes(id))
+  const being = `for partition ${entry.key} being reassigned`
+  term.log.info(`New replicas ${target.join(',')} ${being} not yet caught up with the leader`)
   if (!(await assign(term, entry, [...target, ...old.filter((id) => !target.includes(id))]))) return false
   const results = await changeStates(term, [{ entry, change: { kind: 'bumpEpoch' } }])
-  if (results.written.size > 0) term.batch.addLeaderAndIsr(entry.replicas, entry, false)
+  if (results.written.size > 0) {
+    term.batch.addLeaderAndIsr(entry.replicas, entry, false)
+    term.log.info(`Updated leader epoch for partition ${entry.key} to ${entry.leadership?.leaderEpoch}`)
+  }
   for (const broker of added) {
     moveReplica(entry, broker, 'NewReplica')
     term.batch.addLeaderAndIsr([broker], entry, true)
   }
+  term.log.info(`Waiting for new replicas ${target.join(',')} ${being} to catch up with the leader`)
   return true
 }
 
@@ -118,6 +131,9 @@ async function complete(term: Term, { entry, target }: Reassignment): Promise<bo
   entry.replicas = target
   const leader = entry.leadership?.leader ?? -1
   if (!target.includes(leader) || !term.ctx.isOnline(leader, entry)) {
+    term.log.info(
+      `Leader ${leader} for partition ${entry.key} being reassigned, is not in the new list of replicas ${target.join(',')}. Re-electing leader`,
+    )
     const elected = await electLeaders(term, [entry], 'reassign')
     if (elected.failed.size > 0) {
       // Taking the old replicas away now would leave nobody: wait for the next change of the ISR or start of a broker.
@@ -134,7 +150,6 @@ async function complete(term: Term, { entry, target }: Reassignment): Promise<bo
   if (!(await assign(term, entry, target))) return false
   await endReassignment(term, entry)
   term.batch.addMetadata([entry])
-  term.log.info(`Reassignment of ${entry.key} to ${target.join(',')} completed`)
   term.note('ReassignmentCompleted', `${entry.key} -> [${target.join(',')}]`)
   return true
 }
@@ -154,11 +169,13 @@ async function assign(term: Term, entry: PartitionEntry, replicas: readonly Brok
   if (outcome === 'noNode') return false
   if (outcome !== 'ok') throw new Error(`${what}: ${outcome}`)
   entry.replicas = replicas
+  term.log.info(`Updated assigned replicas for partition ${entry.key} being reassigned to ${replicas.join(',')}`)
   return true
 }
 
 async function endReassignment(term: Term, entry: PartitionEntry): Promise<void> {
   term.ctx.reassignments.delete(entry.key)
+  term.log.info(`Removing partition ${entry.key} from the list of reassigned partitions in zookeeper`)
   term.watches.removeIsr(entry)
   await writeReassignments(term)
   await resumeTopics(term, [entry.topic])
@@ -167,6 +184,7 @@ async function endReassignment(term: Term, entry: PartitionEntry): Promise<void>
 /** The node says what is still to do; it goes with the last entry, and then a new one may be waited for. */
 async function writeReassignments(term: Term): Promise<void> {
   if (term.ctx.reassignments.size === 0) {
+    term.log.info(`No more partitions need to be reassigned. Deleting zk path ${REASSIGN_PARTITIONS_PATH}`)
     await mustDelete('deleting the reassignments', () => term.zk.deleteReassignments(term.fence))
     term.enqueue({ kind: 'PartitionReassignment' })
     return

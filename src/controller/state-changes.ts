@@ -187,9 +187,28 @@ export async function changeStates(term: Term, intents: readonly Intent[]): Prom
     const writes = plan.writes.map(({ write }) => write)
     const outcomes = writes.length > 0 ? await term.zk.setPartitionStates(writes, term.fence) : []
     pending = settleStates(plan, outcomes, results)
+    for (const { intent, write } of plan.writes)
+      if (isUnclean(intent, write, states, results)) term.stats.uncleanLeaderElections++
   }
-  for (const [entry, reason] of results.failed) term.log.error(`Partition ${entry.key} keeps its state: ${reason}`)
+  for (const [entry, reason] of results.failed) sayFailed(term, entry, reason)
   return results
+}
+
+function sayFailed(term: Term, { key, state }: PartitionEntry, reason: string): void {
+  const { brokerId } = term.config
+  term.stateLog.error(
+    `Controller ${brokerId} epoch ${term.ctx.epoch} failed to change state for partition ${key} from ${state} to OnlinePartition: ${reason}`,
+  )
+}
+
+/** Written, with a leader that was not in the ISR. */
+function isUnclean(
+  { entry, change }: Intent,
+  { leader }: PartitionStateWrite,
+  states: ReadonlyMap<string, PartitionState>,
+  { written }: StateResults,
+): boolean {
+  return change.kind === 'elect' && written.has(entry) && states.get(entry.key)?.isr.includes(leader) === false
 }
 
 /**

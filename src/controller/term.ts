@@ -2,6 +2,7 @@ import { type ControllerFence, type KafkaZk, type WriteOutcome, ZkError } from '
 import type { ControllerContext } from './context.ts'
 import type { ControllerEvent } from './events.ts'
 import type { RequestBatch } from './request-batch.ts'
+import type { ControllerStats } from './stats.ts'
 import type { BrokerRpc, ControllerConfig, ControllerLog } from './types.ts'
 import type { TermWatches } from './watches.ts'
 
@@ -18,6 +19,11 @@ export interface Term {
   readonly watches: TermWatches
   readonly config: ControllerConfig
   readonly log: ControllerLog
+  /** Lines of `kafka.controller.TopicDeletionManager`. */
+  readonly deletionLog: ControllerLog
+  /** Lines of `state.change.logger`. */
+  readonly stateLog: ControllerLog
+  readonly stats: ControllerStats
   /** Ignored once the term is over. */
   enqueue(event: ControllerEvent): void
   /** For the live view. */

@@ -1,5 +1,6 @@
 import type { PartitionEntry } from './context.ts'
 import { bringOnline } from './leadership.ts'
+import { mapOf, setOf, vectorOf } from './log-lines.ts'
 import { createPartitions } from './new-partitions.ts'
 import { mustWrite, type Term } from './term.ts'
 
@@ -26,11 +27,19 @@ export async function topicChange(term: Term): Promise<void> {
     if (assignment) added.push(...ctx.addPartitions(topic, assignment))
     else term.log.error(`Topic ${topic} has no readable assignment: left out until its znode changes`)
   }
-  if (gone.length + fresh.length > 0) term.log.info(`New topics: [${fresh.join(',')}], deleted topics: [${gone.join(',')}]`)
+  if (gone.length + fresh.length > 0) {
+    term.log.info(
+      `New topics: [${setOf(fresh)}], deleted topics: [${setOf(gone)}], new partition replica assignment [${assigned(added)}]`,
+    )
+  }
   if (added.length === 0) return
   await startPartitions(term, added)
   for (const topic of fresh)
     if (ctx.topics.has(topic)) term.note('TopicCreated', `${topic} (${ctx.topics.get(topic)?.size} partitions)`)
+}
+
+function assigned(entries: readonly PartitionEntry[]): string {
+  return mapOf(entries.map(({ key, replicas }) => [key, vectorOf(replicas)]))
 }
 
 /** `/brokers/topics/<topic>` changed: only added partitions count, as in 1.1. */
@@ -54,11 +63,12 @@ export async function partitionModifications(term: Term, topic: string): Promise
     return
   }
   const entries = ctx.addPartitions(topic, assignment)
-  term.log.info(`New partitions to be added ${entries.map((entry) => `${entry.key} -> ${entry.replicas.join(',')}`).join(', ')}`)
+  term.log.info(`New partitions to be added ${assigned(entries)}`)
   await startPartitions(term, entries)
 }
 
 async function startPartitions(term: Term, entries: readonly PartitionEntry[]): Promise<void> {
+  term.log.info(`New partition creation callback for ${entries.map(({ key }) => key).join(',')}`)
   await createPartitions(term, entries)
   // A state that existed before may name a dead leader.
   await bringOnline(

@@ -4,6 +4,7 @@ import type { BrokerId } from '../base/ids.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Rng } from '../ports/rng.ts'
 import type { RequestInput, ResponseOf } from '../protocol/apis/index.ts'
+import type { ControllerStats } from './stats.ts'
 
 /** Control requests from the controller to brokers (itself included). */
 export type ControlApi = 'LeaderAndIsr' | 'UpdateMetadata' | 'StopReplica'
@@ -53,6 +54,8 @@ export interface ControllerOptions {
   readonly clock: Clock
   readonly rng: Rng
   readonly log: ControllerLog
+  /** Lines of other categories than `kafka.controller.KafkaController`; by default all go to `log`. */
+  readonly logOf?: (category: string) => ControllerLog
   /** Registers this broker in the present session (also used after an expiry); rejects when another session owns the node. */
   readonly registerBroker: () => Promise<void>
   /** A bug of ours was found (a broken invariant). Default: thrown outside of any handler, which ends the process. */
@@ -84,6 +87,7 @@ export interface Controller {
   onEvent(listener: (event: ControllerNote) => void): void
   /** Name of the controller state as 1.1's metrics have it: Idle, BrokerChange, TopicChange, ... */
   readonly state: string
+  readonly stats: ControllerStats
   /** Counts for the gauges of `kafka.controller:type=KafkaController`; zeros when not active. */
   readonly gauges: ControllerGauges
   /** Resolves when every event queued so far (and what those queued) is done. For tests and orderly shutdown. */

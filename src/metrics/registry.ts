@@ -1,3 +1,5 @@
+import { Histogram } from './histogram.ts'
+
 /** A count that only grows. */
 export class Counter {
   #value = 0
@@ -11,10 +13,23 @@ export class Counter {
   }
 }
 
+/** One value at the time of asking; `kind` says whether it only grows. */
+export interface Sample {
+  /** JMX object name, e.g. `kafka.server:type=BrokerTopicMetrics,name=BytesInPerSec,topic=t`. */
+  readonly name: string
+  readonly kind: 'counter' | 'gauge'
+  readonly value: number
+}
+
+/** Adds values whose names are only known when they are asked for (per partition, per broker). */
+export type Collector = (add: (name: string, value: number, kind?: Sample['kind']) => void) => void
+
 /** Metrics by their JMX object name, e.g. `kafka.server:type=BrokerTopicMetrics,name=BytesInPerSec`. */
 export class MetricRegistry {
   readonly #counters = new Map<string, Counter>()
   readonly #gauges = new Map<string, () => number>()
+  readonly #histograms = new Map<string, Histogram>()
+  readonly #collectors: Collector[] = []
 
   /** The counter of that name, made at the first call. */
   counter(name: string): Counter {
@@ -28,11 +43,32 @@ export class MetricRegistry {
     this.#gauges.set(name, read)
   }
 
-  /** All values now. */
-  snapshot(): Map<string, number> {
-    const values = new Map<string, number>()
-    for (const [name, counter] of this.#counters) values.set(name, counter.value)
-    for (const [name, read] of this.#gauges) values.set(name, read())
-    return values
+  /** The distribution of that name, made at the first call. */
+  histogram(name: string): Histogram {
+    let histogram = this.#histograms.get(name)
+    if (!histogram) this.#histograms.set(name, (histogram = new Histogram()))
+    return histogram
+  }
+
+  /** A distribution that its owner keeps. */
+  adoptHistogram(name: string, histogram: Histogram): void {
+    this.#histograms.set(name, histogram)
+  }
+
+  collect(collector: Collector): void {
+    this.#collectors.push(collector)
+  }
+
+  get histograms(): ReadonlyMap<string, Histogram> {
+    return this.#histograms
+  }
+
+  /** All single values now. */
+  samples(): Sample[] {
+    const samples: Sample[] = []
+    for (const [name, counter] of this.#counters) samples.push({ name, kind: 'counter', value: counter.value })
+    for (const [name, read] of this.#gauges) samples.push({ name, kind: 'gauge', value: read() })
+    for (const collector of this.#collectors) collector((name, value, kind = 'gauge') => samples.push({ name, kind, value }))
+    return samples
   }
 }

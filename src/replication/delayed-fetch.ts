@@ -2,7 +2,7 @@ import type { TimerWheel, WheelTimer } from '../base/timer-wheel.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import { FetchRead, fetchBound, fetchRefusal } from './fetch-read.ts'
 import type { Partition } from './partition.ts'
-import type { FetchParams, FetchPartitionResult } from './types.ts'
+import type { FetchParams } from './types.ts'
 
 /** A fetch that waits for `minBytes`, an error or the end of `maxWaitMs`, registered with each of its partitions. */
 export class DelayedFetch {
@@ -10,7 +10,7 @@ export class DelayedFetch {
   /** As found when the fetch came: all are hosted then, since any error answers at once. */
   readonly #partitions: readonly Partition[]
   readonly #lookup: () => readonly (Partition | undefined)[]
-  readonly #done: (results: readonly FetchPartitionResult[]) => void
+  readonly #done: (read: FetchRead) => void
   #timer: WheelTimer | undefined
   #finished = false
 
@@ -19,7 +19,7 @@ export class DelayedFetch {
     params: FetchParams,
     partitions: readonly Partition[],
     lookup: () => readonly (Partition | undefined)[],
-    done: (results: readonly FetchPartitionResult[]) => void,
+    done: (read: FetchRead) => void,
   ) {
     this.#params = params
     this.#partitions = partitions
@@ -72,6 +72,7 @@ export class DelayedFetch {
     if (from === bound) return 0
     if (from > log.logEndOffset || from < log.logStartOffset) return -1
     if (from > bound) return log.bytesBetween(bound, from) < 0 ? -1 : 0
+    if (this.#params.replicaId >= 0 && partition.holdsBack(this.#params.replicaId)) return 0
     const bytes = log.bytesBetween(from, bound)
     return bytes < 0 ? -1 : Math.min(bytes, wanted.maxBytes)
   }
@@ -80,7 +81,7 @@ export class DelayedFetch {
   complete(): void {
     if (this.#finished) return
     this.#leave()
-    this.#done(new FetchRead(this.#params, this.#lookup()).results)
+    this.#done(new FetchRead(this.#params, this.#lookup()))
   }
 
   /** The requester is gone. */

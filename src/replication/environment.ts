@@ -3,6 +3,8 @@ import type { Logger } from '../base/logger.ts'
 import type { TimerWheel } from '../base/timer-wheel.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Partition } from './partition.ts'
+import type { ReplicationQuotas } from './throttle.ts'
+import type { Traffic } from './traffic.ts'
 import type { IsrStore, ReplicationConfig } from './types.ts'
 
 /** Counters for metrics; gauges are computed from `partitions()`. */
@@ -24,6 +26,8 @@ export interface ReplicationEnvironment {
   readonly isrStore: IsrStore
   readonly logger: Logger
   readonly counters: ReplicationCounters
+  readonly quotas: ReplicationQuotas
+  readonly traffic: Traffic
   /** Brokers whose followers are known to ask for epoch ends whenever they begin to follow: ours do, a genuine 1.1.1 not always. */
   readonly probing: Set<BrokerId>
   /** The ISR in ZooKeeper changed by our hand: tell the controller. */
@@ -32,4 +36,25 @@ export interface ReplicationEnvironment {
   settle(partition: Partition): void
   /** The partition found out that another leader or epoch is in ZooKeeper and stopped leading. */
   steppedDown(partition: Partition): void
+}
+
+/** For metrics: what cannot be seen in `partitions()`. */
+export interface ReplicationFigures {
+  readonly counters: ReplicationCounters
+  readonly quotas: ReplicationQuotas
+  readonly traffic: Traffic
+  fetchers(): Iterable<FetcherFigures>
+  /** Entries of produces that wait for the high watermark, and of fetches that wait for data. */
+  waiting(): { readonly produces: number; readonly fetches: number }
+}
+
+/** One follower connection: `kafka.server:type=FetcherStats` and `FetcherLagMetrics`. */
+export interface FetcherFigures {
+  /** `ReplicaFetcherThread-<i>-<leader>`, 1.1's client id in these metrics. */
+  readonly threadName: string
+  readonly leader: BrokerId
+  readonly requests: number
+  readonly bytes: number
+  /** Messages that a partition lacks; -1: not known yet. */
+  lags(): Iterable<{ readonly topic: string; readonly partition: number; readonly lag: number }>
 }

@@ -34,6 +34,40 @@ test('a new leader takes over; the old one truncates what nobody else had', asyn
   )
 })
 
+test('a leader that leaves does not fetch its way back into the in-sync set', async () => {
+  const bench = await steady()
+  bench.produce(1, ['a'])
+  await bench.run(1000)
+  bench.replicas(1).beginShutdown()
+  bench.elect(2, [2, 3])
+  bench.announce([1, 2, 3])
+  await bench.run(2000)
+  assert.deepEqual(bench.isr(2), [2, 3])
+  const produced = bench.produce(2, ['b'])
+  await bench.until(() => produced.results !== undefined, 100, 'ack of those that stay')
+  assert.deepEqual([bench.values(1), bench.values(3)], [['a'], ['a', 'b']])
+})
+
+test('an old inter-broker protocol: no epoch questions, the log is cut to the high watermark, and all goes on', async () => {
+  for (const format of ['0.8.2', '0.10.2', '0.11.0']) {
+    const bench = await steady({ asksLeaderEpochs: false, topicConfig: { 'message.format.version': format } })
+    bench.recordRequests = true
+    bench.produce(1, ['a'])
+    await bench.run(1000)
+    bench.kill(1)
+    bench.elect(2, [2, 3])
+    bench.announce([2, 3])
+    bench.produce(2, ['b'], 1)
+    await bench.run(1000)
+    await bench.startBroker(1)
+    bench.announce([1])
+    await bench.until(() => bench.isr(2).length === 3, 20_000, 'full ISR')
+    assert.deepEqual(bench.values(1), ['a', 'b'], format)
+    assert.deepEqual(bench.bytes(3), bench.bytes(2))
+    assert.deepEqual([...new Set(bench.requests.map(({ api }) => api))], ['Fetch'])
+  }
+})
+
 test('H3: a follower keeps what is above its own high watermark when the new leader has it', async () => {
   const bench = await steady()
   const acked = bench.produce(1, ['a'])
@@ -292,6 +326,15 @@ test('LeaderAndIsr: a leader that is not alive changes nothing but makes the log
     ]),
   )
   assert.deepEqual([view.leaderId, view.leaderEpoch], [1, 0])
+})
+
+test('LeaderAndIsr: a leader whose address the request gives is followed, though UpdateMetadata has not named it yet (0.8)', async () => {
+  const bench = await Bench.start()
+  const state = bench.zk.put(TOPIC, 0, { leader: 1, leaderEpoch: 0, isr: [1, 2, 3], controllerEpoch: bench.controllerEpoch })
+  for (const id of [1, 2, 3]) bench.leaderAndIsr(id, 0, state, { liveLeaders: [1] })
+  const produced = bench.produce(1, ['a'])
+  await bench.until(() => errorOf(produced) === 0, 5000, 'acknowledged by all')
+  assert.deepEqual(bench.isr(1), [1, 2, 3])
 })
 
 test('StopReplica: without delete only fetching stops; with delete the log goes and produces learn it', async () => {

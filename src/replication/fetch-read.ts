@@ -30,16 +30,22 @@ export class FetchRead {
   readonly results: FetchPartitionResult[]
   /** Bytes of records found. */
   bytes = 0
+  readonly isFromFollower: boolean
+  /** Those of them that count for the leader's replication quota. */
+  throttledBytes = 0
   /** Some partition has an error. */
   hasError = false
 
   constructor(params: FetchParams, partitions: readonly (Partition | undefined)[]) {
     const requested = params.partitions
+    this.isFromFollower = params.replicaId >= 0
     this.results = new Array<FetchPartitionResult>(requested.length)
     let budget = params.maxBytes
     let minOne = params.minOneMessage
     for (let i = 0; i < requested.length; i++) {
-      const result = this.#tryRead(params, requested[i]!, partitions[i], budget, minOne)
+      const partition = partitions[i]
+      if (partition !== undefined) partition.traffic.totalFetchRequests++
+      const result = this.#tryRead(params, requested[i]!, partition, budget, minOne)
       this.results[i] = result
       if (result.error !== ErrorCode.NONE) this.hasError = true
       const size = result.records === undefined ? 0 : result.records.size
@@ -47,6 +53,7 @@ export class FetchRead {
       minOne = false
       budget = Math.max(0, budget - size)
       this.bytes += size
+      if (this.isFromFollower && partitions[i]?.isThrottledAsLeader) this.throttledBytes += size
     }
   }
 
@@ -75,12 +82,16 @@ export class FetchRead {
   ): FetchPartitionResult {
     const refusal = fetchRefusal(partition, params.replicaId)
     if (refusal !== ErrorCode.NONE || partition === undefined) return failedFetch(wanted, refusal)
+    if (params.replicaId >= 0 && partition.awaitsQuestion(params.replicaId, wanted.fetchOffset))
+      return failedFetch(wanted, ErrorCode.NOT_LEADER_FOR_PARTITION)
     const log = partition.requireLog()
     const committedOnly = params.isolation === 'readCommitted' && params.replicaId < 0
     const lastStable = committedOnly ? log.lastStableOffset : -1
     const from = wanted.fetchOffset
     const bound = fetchBound(partition, params)
     if (from === bound && !committedOnly) return partition.emptyResult(lastStable)
+    if (params.replicaId >= 0 && partition.holdsBack(params.replicaId) && from < bound && from >= log.logStartOffset)
+      return partition.emptyResult(lastStable)
     const read = log.read(from, Math.min(wanted.maxBytes, budget), bound, minOne, committedOnly)
     if (read.error !== ErrorCode.NONE) return failedFetch(wanted, read.error)
     if (params.replicaId >= 0 && partition.remote(params.replicaId) === undefined) {

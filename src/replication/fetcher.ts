@@ -6,10 +6,10 @@ import { DiskError } from '../ports/disk.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
 import { ErrorCode, errorName } from '../protocol/errors.ts'
 import { Alignment } from './alignment.ts'
-import type { ReplicationEnvironment } from './environment.ts'
-import type { SessionPartition } from './fetch-session.ts'
+import type { FetcherFigures, ReplicationEnvironment } from './environment.ts'
 import { FollowerFetchSession } from './fetch-session.ts'
 import { fetcherClientId } from './fetcher-names.ts'
+import { Followed } from './followed.ts'
 import type { Partition } from './partition.ts'
 import type { PeerChannel, PeerRpc } from './types.ts'
 
@@ -21,41 +21,6 @@ const HELD_UP_MS = 20
 const FIRST_RETRY_MS = 10
 const LATEST = -1
 const EARLIEST = -2
-
-/** A partition that follows the fetcher's leader. A new object per assignment, so answers to an older one find nobody. */
-class Followed implements SessionPartition {
-  readonly replica: Partition
-  readonly topic: string
-  readonly partition: number
-  /** `align`: epoch questions first. `range`: the leader refused the offset. */
-  phase: 'align' | 'range' | 'fetch' = 'align'
-  alignment: Alignment | undefined
-  delayed: WheelTimer | undefined
-  /** Refused epoch questions in a row. */
-  retries = 0
-  inSession = false
-  sentOffset: Offset = -1
-  sentLogStart: Offset = -1
-
-  constructor(replica: Partition) {
-    this.replica = replica
-    this.topic = replica.topic
-    this.partition = replica.partition
-  }
-
-  /** Always the true end of the log: the leader counts what we ask for as replicated. */
-  get fetchOffset(): Offset {
-    return this.replica.requireLog().logEndOffset
-  }
-
-  get logStartOffset(): Offset {
-    return this.replica.requireLog().logStartOffset
-  }
-
-  get isReady(): boolean {
-    return this.phase === 'fetch' && this.delayed === undefined && this.replica.log !== undefined
-  }
-}
 
 /** What a fetcher tells its manager. */
 export interface FetcherOwner {
@@ -70,7 +35,10 @@ export interface FetcherOwner {
  * A fetch offset tells the leader what is safe here, so the next fetch goes out after the received records were appended and
  * before anything else is done with them; nothing waits in between, and the request leaves in the same turn.
  */
-export class Fetcher {
+export class Fetcher implements FetcherFigures {
+  readonly threadName: string
+  requests = 0
+  bytes = 0
   readonly #env: ReplicationEnvironment
   readonly #peers: PeerRpc
   readonly #leader: BrokerId
@@ -87,6 +55,8 @@ export class Fetcher {
   #inFlight: 'none' | 'fetch' | 'question' = 'none'
   #pause: WheelTimer | undefined
   #heldUp: WheelTimer | undefined
+  #throttled: WheelTimer | undefined
+  #someThrottled = false
   #closed = false
 
   constructor(env: ReplicationEnvironment, peers: PeerRpc, leader: BrokerId, index: number, owner: FetcherOwner) {
@@ -95,11 +65,21 @@ export class Fetcher {
     this.#leader = leader
     this.#owner = owner
     this.#clientId = fetcherClientId(env.brokerId, index)
+    this.threadName = `ReplicaFetcherThread-${index}-${leader}`
     const prefix = `[ReplicaFetcher replicaId=${env.brokerId}, leaderId=${leader}, fetcherId=${index}]`
     this.#logger = env.logger.child(prefix, 'kafka.server.ReplicaFetcherThread')
     this.#alignmentOptions = { probes: !env.config.faithful.has('H5'), asksTwice: !env.config.faithful.has('H4') }
     this.#session = new FollowerFetchSession(env.config.replicaFetchMaxBytes)
     this.#channel = peers.open(leader, this.#clientId)
+    this.#logger.info('Starting')
+  }
+
+  get leader(): BrokerId {
+    return this.#leader
+  }
+
+  lags(): Iterable<Followed> {
+    return this.#followed.values()
   }
 
   get size(): number {
@@ -146,11 +126,13 @@ export class Fetcher {
     this.#closed = true
     this.#pause?.cancel()
     this.#heldUp?.cancel()
+    this.#throttled?.cancel()
     for (const followed of this.#followed.values()) followed.delayed?.cancel()
     this.#followed.clear()
     this.#aligning.clear()
     this.#outOfRange.clear()
     this.#channel.close()
+    this.#logger.info('Shutdown completed')
   }
 
   // ---------------------------------------------------------------- one request at a time
@@ -242,6 +224,7 @@ export class Fetcher {
     for (const followed of this.#aligning) {
       if (followed.delayed !== undefined) continue
       this.#guardDisk(followed, () => {
+        if (!this.#peers.asksLeaderEpochs) return this.#startAtHighWatermark(followed)
         followed.alignment ??= new Alignment(followed.replica, this.#alignmentOptions)
         if (followed.alignment.isDone) return this.#fetchFromNowOn(followed)
         asked.set(followed.replica.key, followed)
@@ -259,6 +242,12 @@ export class Fetcher {
       this.run()
     })
     return true
+  }
+
+  /** As before KIP-101. */
+  #startAtHighWatermark(followed: Followed): void {
+    followed.replica.truncateTo(followed.replica.highWatermark)
+    this.#fetchFromNowOn(followed)
   }
 
   /** Who was asked and is still the same assignment. */
@@ -342,8 +331,13 @@ export class Fetcher {
   // ---------------------------------------------------------------- fetch
 
   #fetch(): void {
+    const someThrottled = this.#throttle()
     const next = this.#session.next(this.#followed.values())
-    if (next === undefined) return
+    if (next === undefined) {
+      if (someThrottled) this.#retryThrottled()
+      return
+    }
+    this.requests++
     const config = this.#env.config
     const request = {
       replicaId: this.#env.brokerId,
@@ -357,6 +351,28 @@ export class Fetcher {
       forgettenTopicsData: next.forgotten,
     }
     this.#send('Fetch', request, (response) => this.#onFetched(response))
+  }
+
+  /** Who is listed and lags is left out while the quota is used up. True: somebody is. */
+  #throttle(): boolean {
+    const isExceeded = this.#env.quotas.follower.isExceeded
+    if (!isExceeded && !this.#someThrottled) return false
+    this.#someThrottled = false
+    for (const followed of this.#followed.values()) {
+      const isThrottled = isExceeded && followed.lag !== 0 && followed.replica.isThrottledAsFollower
+      if (isThrottled) this.#someThrottled = true
+      if (isThrottled === followed.isThrottled) continue
+      followed.isThrottled = isThrottled
+      this.#session.touch(followed)
+    }
+    return this.#someThrottled
+  }
+
+  #retryThrottled(): void {
+    this.#throttled ??= this.#env.timers.add(this.#env.config.replicaFetchBackoffMs, () => {
+      this.#throttled = undefined
+      this.run()
+    })
   }
 
   #onFetched(response: ResponseOf<'Fetch'>): void {
@@ -388,7 +404,11 @@ export class Fetcher {
         this.#session.touch(followed)
         return
       case ErrorCode.NOT_LEADER_FOR_PARTITION:
+        // Or it is, and we have not asked it for epochs since.
         followed.replica.logger.info(`Broker ${this.#leader} is not the leader (any more)`)
+        followed.phase = 'align'
+        followed.alignment = undefined
+        this.#aligning.add(followed)
         this.#delay(followed)
         return
       default:
@@ -413,9 +433,13 @@ export class Fetcher {
           this.#delay(followed)
           return
         }
+        this.bytes += records.length
+        this.#env.traffic.replicationBytesIn += records.length
+        if (replica.isThrottledAsFollower) this.#env.quotas.follower.record(records.length)
         this.#toTheEnd(followed)
       }
       replica.followLeader(answer.partitionHeader.highWatermark, answer.partitionHeader.logStartOffset)
+      followed.lag = Math.max(0, answer.partitionHeader.highWatermark - followed.fetchOffset)
       this.#session.touch(followed)
     } catch (error) {
       this.#onThrown(followed, error)

@@ -28,7 +28,9 @@ export class HostedPartitions {
     const ofTopic = this.#topics.get(topic)
     if (ofTopic === undefined) return
     ofTopic.delete(partition)
-    if (ofTopic.size === 0) this.#topics.delete(topic)
+    if (ofTopic.size > 0) return
+    this.#topics.delete(topic)
+    this.#env.traffic.forget(topic)
   }
 
   *all(): IterableIterator<Partition> {

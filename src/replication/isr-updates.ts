@@ -128,7 +128,9 @@ export class IsrUpdates {
         return
       case 'badVersion':
         this.#env.counters.failedIsrUpdates++
-        partition.logger.info(`Cached zkVersion [${partition.isrState.zkVersion}] not equal to that in zookeeper`)
+        partition.logger.info(
+          `Cached zkVersion [${partition.isrState.zkVersion}] not equal to that in zookeeper, skip updating ISR`,
+        )
         if (this.#env.config.faithful.has('H12')) this.#revert()
         else {
           this.#refused = true

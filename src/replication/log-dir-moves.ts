@@ -7,10 +7,13 @@ import { DiskError } from '../ports/disk.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import { baseOffset } from '../protocol/records/index.ts'
 import type { Partition } from './partition.ts'
+import type { ReplicationQuota } from './throttle.ts'
 import type { LogDirMove } from './types.ts'
 
 /** Copied in one turn of the loop. */
 const CHUNK_BYTES = 1024 * 1024
+/** How often a move that used up its quota looks whether it may go on. */
+const QUOTA_CHECK_MS = 100
 /** Chunks that may follow in the turn of the exchange, when the log has grown while the copy was flushed. */
 const LAST_CHUNKS = 4
 
@@ -20,7 +23,7 @@ export interface LogDirMovesOptions {
   readonly logger: Logger
   find(topic: string, partition: PartitionId): Partition | undefined
   /** `replica.alter.log.dirs.io.max.bytes.per.second`: of all moves together. */
-  bytesPerSecond(): number
+  readonly quota: ReplicationQuota
 }
 
 interface Move {
@@ -122,15 +125,17 @@ export class LogDirMoves {
       const warm = slice.cold ? await slice.load() : slice
       if (!this.#isCurrent(move)) break
       if (move.partition.lowestCut === Number.POSITIVE_INFINITY) append(move, warm)
-      await new Promise<void>((resolve) => this.#afterChunk(clock, warm.size, resolve))
+      this.#options.quota.record(warm.size)
+      await new Promise<void>((resolve) => this.#whenAllowed(clock, move, resolve))
     }
     if (this.#moves.get(move.partition.key) === move) this.#moves.delete(move.partition.key)
   }
 
-  #afterChunk(clock: Clock, bytes: number, resume: () => void): void {
-    const delayMs = (bytes * 1000 * Math.max(1, this.#moves.size)) / this.#options.bytesPerSecond()
-    if (delayMs < 1) clock.soon(resume)
-    else clock.timer(delayMs, resume)
+  /** In another turn of the loop, once the quota has room again; it may be changed meanwhile. */
+  #whenAllowed(clock: Clock, move: Move, resume: () => void): void {
+    if (this.#options.quota.isExceeded && this.#isCurrent(move))
+      clock.timer(QUOTA_CHECK_MS, () => this.#whenAllowed(clock, move, resume))
+    else clock.soon(resume)
   }
 
   /** Where the current log was cut since the last look, the future one is cut too. */

@@ -12,6 +12,8 @@ import type { ReplicationEnvironment } from './environment.ts'
 import type { IsrState } from './isr.ts'
 import { assuredIsrSize, committedIsr, highWatermarkCandidate, maximalIsr, mayJoinIsr, RemoteReplica, shrinkIsr } from './isr.ts'
 import { IsrUpdates } from './isr-updates.ts'
+import { isThrottledReplica } from './throttle.ts'
+import type { TopicTraffic } from './traffic.ts'
 import type { FetchPartitionResult, PartitionView } from './types.ts'
 
 export type Role = 'none' | 'leader' | 'follower'
@@ -61,6 +63,7 @@ export class Partition implements PartitionView {
   /** Log end when this leader epoch began here; -1 as follower. */
   leaderEpochStartOffset: Offset = -1
   readonly isrUpdates: IsrUpdates
+  readonly traffic: TopicTraffic
   readonly acks = new AckQueue()
   /** Parked fetches with the index of this partition in each; followers wait for the log end, consumers for the high watermark. */
   readonly followerFetches = new Map<DelayedFetch, number>()
@@ -85,6 +88,7 @@ export class Partition implements PartitionView {
     this.#env = env
     this.logger = env.logger.child(`[Partition ${this.key} broker=${env.brokerId}]`, 'kafka.cluster.Partition')
     this.isrUpdates = new IsrUpdates(this, env)
+    this.traffic = env.traffic.of(topic)
   }
 
   /** Least offset that the log was truncated to since somebody set it to infinity: for copies of the log. */
@@ -274,6 +278,21 @@ export class Partition implements PartitionView {
     this.acks.add(outcome)
   }
 
+  /** Listed in `leader.replication.throttled.replicas` of its topic: what followers get counts. */
+  get isThrottledAsLeader(): boolean {
+    return isThrottledReplica(this.requireLog().config.leaderReplicationThrottledReplicas, this.partition, this.#env.brokerId)
+  }
+
+  get isThrottledAsFollower(): boolean {
+    const setting = this.log?.config.followerReplicationThrottledReplicas
+    return setting !== undefined && isThrottledReplica(setting, this.partition, this.#env.brokerId)
+  }
+
+  /** A follower that is out of sync gets nothing while the leader's quota is used up (KIP-73). */
+  holdsBack(follower: BrokerId): boolean {
+    return this.isThrottledAsLeader && this.#env.quotas.leader.isExceeded && !this.isrState.isr.includes(follower)
+  }
+
   remote(id: BrokerId): RemoteReplica | undefined {
     for (const replica of this.remotes) if (replica.id === id) return replica
     return undefined
@@ -300,6 +319,16 @@ export class Partition implements PartitionView {
       replica.aligned = offset <= this.leaderEpochStartOffset || this.requireLog().config.uncleanLeaderElectionEnable
     }
     return replica.aligned
+  }
+
+  /**
+   * A follower that asks for epochs, but has not asked since we began to lead: it believes that we led without a break, while we missed an
+   * epoch and began anew. Its fetches would never count, so it has to be told. Beyond our end it is out of range first (H11).
+   */
+  awaitsQuestion(follower: BrokerId, fetchOffset: Offset): boolean {
+    const { config, probing } = this.#env
+    if (config.faithful.has('H5') || !probing.has(follower) || fetchOffset > this.requireLog().logEndOffset) return false
+    return this.remote(follower)?.aligned === false
   }
 
   #maybeExpand(replica: RemoteReplica): void {

@@ -10,7 +10,7 @@ import { ErrorCode } from '../protocol/errors.ts'
 import { RecordDeletions } from './delayed-delete.ts'
 import { DelayedFetch } from './delayed-fetch.ts'
 import { ACKS_ALL, AppendOutcome, carriesLogStart, DelayedProduce } from './delayed-produce.ts'
-import type { ReplicationCounters, ReplicationEnvironment } from './environment.ts'
+import type { ReplicationEnvironment, ReplicationFigures } from './environment.ts'
 import { FetchRead } from './fetch-read.ts'
 import { FetcherManager } from './fetcher-manager.ts'
 import { followerOf } from './fetcher-names.ts'
@@ -20,6 +20,8 @@ import { LogDirMoves } from './log-dir-moves.ts'
 import type { Partition } from './partition.ts'
 import type { LeadershipChange } from './role-changes.ts'
 import { RoleChanges } from './role-changes.ts'
+import { makeQuotas } from './throttle.ts'
+import { Traffic } from './traffic.ts'
 import type {
   AppendEntry,
   DeleteRecordsEntry,
@@ -47,21 +49,15 @@ export interface ReplicaManagerOptions {
 }
 
 /** Builds a broker's replica manager. It does nothing by itself before `start`. */
-export function createReplicaManager(
-  options: ReplicaManagerOptions,
-): ReplicaManager & { readonly counters: ReplicationCounters } {
+export function createReplicaManager(options: ReplicaManagerOptions): ReplicaManager {
   return new BrokerReplicas(options)
 }
 
 class BrokerReplicas implements ReplicaManager {
   controllerEpoch: ControllerEpoch = 0
-  readonly counters: ReplicationCounters = {
-    isrShrinks: 0,
-    isrExpands: 0,
-    failedIsrUpdates: 0,
-    truncationsBelowHighWatermark: 0,
-  }
+  readonly figures: ReplicationFigures
   readonly #clock: Clock
+  readonly #logger: Logger
   readonly #config: ReplicationConfig
   readonly #logs: LogManager
   readonly #timers: TimerWheel
@@ -85,9 +81,17 @@ class BrokerReplicas implements ReplicaManager {
   constructor(options: ReplicaManagerOptions) {
     const { clock, config, logs, peers } = options
     this.#clock = clock
+    this.#logger = options.logger
     this.#config = config
     this.#logs = logs
     this.#timers = new TimerWheel(clock)
+    this.figures = {
+      counters: { isrShrinks: 0, isrExpands: 0, failedIsrUpdates: 0, truncationsBelowHighWatermark: 0 },
+      quotas: makeQuotas(config, () => clock.now()),
+      traffic: new Traffic(),
+      fetchers: () => this.#fetchers.all(),
+      waiting: () => this.#waiting(),
+    }
     const env: ReplicationEnvironment = {
       brokerId: config.brokerId,
       config,
@@ -95,7 +99,7 @@ class BrokerReplicas implements ReplicaManager {
       timers: this.#timers,
       isrStore: options.isrStore,
       logger: options.logger,
-      counters: this.counters,
+      ...this.figures,
       probing: new Set(),
       isrChanged: (partition) => this.#propagation.add(partition.key, partition),
       settle: (partition) => {
@@ -116,7 +120,7 @@ class BrokerReplicas implements ReplicaManager {
       clock,
       logger: options.logger,
       find: (topic, partition) => this.#hosted.get(topic, partition),
-      bytesPerSecond: () => config.replicaAlterLogDirsMaxBytesPerSecond,
+      quota: this.figures.quotas.alterLogDirs,
     })
     this.#deletions = new RecordDeletions(
       (topic, partition) => this.#hosted.get(topic, partition),
@@ -211,12 +215,14 @@ class BrokerReplicas implements ReplicaManager {
         : partition.admitAppend(acks)
     if (partition === undefined || refusal !== ErrorCode.NONE) {
       outcome.error = refusal
+      this.figures.traffic.refused(entry.topic, refusal, entry.records.length)
       if (partition?.log !== undefined && carriesLogStart(refusal)) outcome.logStartOffset = partition.log.logStartOffset
       return undefined
     }
     const result = tryAppend(partition, entry.records, isFromClient)
     if (result === undefined || result.error !== ErrorCode.NONE) {
       outcome.error = result === undefined ? ErrorCode.KAFKA_STORAGE_ERROR : result.error
+      this.figures.traffic.refused(entry.topic, outcome.error, entry.records.length)
       if (result !== undefined && carriesLogStart(result.error)) outcome.logStartOffset = result.logStartOffset
       return undefined
     }
@@ -224,6 +230,7 @@ class BrokerReplicas implements ReplicaManager {
     outcome.logAppendTime = result.logAppendTime
     outcome.logStartOffset = result.logStartOffset
     outcome.requiredOffset = result.lastOffset + 1
+    this.figures.traffic.appended(partition.traffic, result.bytes, result.lastOffset - result.firstOffset + 1)
     this.#touch(partition)
     return partition
   }
@@ -244,19 +251,46 @@ class BrokerReplicas implements ReplicaManager {
     if (params.replicaId >= 0) this.#noteFollowerFetch(params, partitions, read)
     const answerNow = params.maxWaitMs <= 0 || partitions.length === 0 || read.hasError || read.bytes >= params.minBytes
     if (answerNow || this.#stopped) {
-      done(read.results)
+      this.#answer(read, done)
       this.#settle()
       return undefined
     }
     // Without an error every partition is hosted.
-    const delayed = new DelayedFetch(params, partitions as readonly Partition[], () => this.#lookup(params), done)
+    const delayed = new DelayedFetch(
+      params,
+      partitions as readonly Partition[],
+      () => this.#lookup(params),
+      (late) => this.#answer(late, done),
+    )
     delayed.park(this.#timers)
     this.#settle()
     return delayed.isFinished ? undefined : delayed
   }
 
+  #answer(read: FetchRead, done: (results: readonly FetchPartitionResult[]) => void): void {
+    if (read.bytes > 0) this.#countRead(read)
+    done(read.results)
+  }
+
+  #countRead({ isFromFollower, bytes, throttledBytes, results }: FetchRead): void {
+    const { quotas, traffic } = this.figures
+    if (throttledBytes > 0) quotas.leader.record(throttledBytes)
+    if (isFromFollower) traffic.replicationBytesOut += bytes
+    else for (const { topic, records } of results) if (records !== undefined) traffic.consumed(traffic.of(topic), records.size)
+  }
+
+  #waiting(): { produces: number; fetches: number } {
+    let [produces, fetches] = [0, 0]
+    for (const { acks, followerFetches, consumerFetches } of this.#hosted.all()) {
+      produces += acks.length
+      fetches += followerFetches.size + consumerFetches.size
+    }
+    return { produces, fetches }
+  }
+
   #lookup(params: FetchParams): (Partition | undefined)[] {
     const wanted = params.partitions
+    this.figures.traffic.all.totalFetchRequests += wanted.length
     const partitions = new Array<Partition | undefined>(wanted.length)
     for (let i = 0; i < wanted.length; i++) partitions[i] = this.#hosted.get(wanted[i]!.topic, wanted[i]!.partition)
     return partitions
@@ -297,7 +331,7 @@ class BrokerReplicas implements ReplicaManager {
       const errorCode = ErrorCode.STALE_CONTROLLER_EPOCH
       return { errorCode, partitions: request.partitionStates.map(({ topic, partition }) => ({ topic, partition, errorCode })) }
     }
-    const partitions = this.#roles.leaderAndIsr(request.partitionStates)
+    const partitions = this.#roles.leaderAndIsr(request.partitionStates, new Set(request.liveLeaders.map(({ id }) => id)))
     for (const { topic, partition } of this.#logs.futures.all()) {
       const replica = this.#hosted.get(topic, partition)
       if (replica !== undefined) this.#moves.resume(replica)
@@ -420,8 +454,13 @@ class BrokerReplicas implements ReplicaManager {
     }
   }
 
+  beginShutdown(): void {
+    this.#fetchers.leave()
+  }
+
   async shutdown(): Promise<void> {
     this.#stopped = true
+    this.#logger.info('Shutting down')
     this.#isrTimer?.cancel()
     this.#checkpointTimer?.cancel()
     this.#propagation.stop()
@@ -434,6 +473,7 @@ class BrokerReplicas implements ReplicaManager {
     this.#moves.close()
     this.#timers.close()
     this.#checkpoint()
+    this.#logger.info('Shut down completely')
   }
 }
 

@@ -1,4 +1,4 @@
-import type { LeaderEpoch, Offset, PartitionId, PartitionKey } from '../base/ids.ts'
+import type { BrokerId, LeaderEpoch, Offset, PartitionId, PartitionKey } from '../base/ids.ts'
 import type { LogConfig, LogManager } from '../log/types.ts'
 import { DiskError } from '../ports/disk.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
@@ -43,7 +43,8 @@ export class RoleChanges {
     return (this.#checkpoint ??= this.#ports.logs.readHighWatermarks())
   }
 
-  leaderAndIsr(states: readonly PartitionState[]): ResponseOf<'LeaderAndIsr'>['partitions'] {
+  /** `liveLeaders`: ids of leaders that the request itself gives addresses of. */
+  leaderAndIsr(states: readonly PartitionState[], liveLeaders: ReadonlySet<BrokerId>): ResponseOf<'LeaderAndIsr'>['partitions'] {
     const partitions = states.map((state) => this.#ports.hosted.getOrCreate(state.topic, state.partition))
     const errors = states.map((state, i) => this.#refusal(partitions[i]!, state))
     const me = this.#ports.env.brokerId
@@ -51,7 +52,9 @@ export class RoleChanges {
     for (const leads of [true, false]) {
       states.forEach((state, i) => {
         if (errors[i] !== ErrorCode.NONE || (state.leader === me) !== leads) return
-        errors[i] = leads ? this.#makeLeader(partitions[i]!, state, changes) : this.#makeFollower(partitions[i]!, state, changes)
+        errors[i] = leads
+          ? this.#makeLeader(partitions[i]!, state, changes)
+          : this.#makeFollower(partitions[i]!, state, changes, liveLeaders)
       })
     }
     // As 1.1: who has no log now is offline, also one that was refused for not being a replica.
@@ -96,11 +99,17 @@ export class RoleChanges {
     })
   }
 
-  #makeFollower(partition: Partition, state: PartitionState, changes: LeadershipChange[]): number {
+  #makeFollower(
+    partition: Partition,
+    state: PartitionState,
+    changes: LeadershipChange[],
+    liveLeaders: ReadonlySet<BrokerId>,
+  ): number {
     const { fetchers, peers } = this.#ports
     return this.#guardDisk(partition, () => {
       this.#requireLog(partition, state.isNew)
-      if (!peers.isAlive(state.leader)) {
+      // A controller of 0.8 names the leaders' addresses here first; UpdateMetadata comes behind it.
+      if (!peers.isAlive(state.leader) && !liveLeaders.has(state.leader)) {
         // The log exists now, so that its high watermark stays in the checkpoint (KAFKA-1647). Role and epoch stay as they are.
         partition.logger.error(
           `Cannot follow leader ${state.leader} with epoch ${state.leaderEpoch}: it is not among the live brokers`,
@@ -136,7 +145,9 @@ export class RoleChanges {
     const { logs, topicConfig } = this.#ports
     this.#checkpoint ??= logs.readHighWatermarks()
     const log = logs.getOrCreate(partition.topic, partition.partition, topicConfig(partition.topic), isNew)
-    partition.adoptLog(log, this.#checkpoint.get(partition.key) ?? 0)
+    const checkpointed = this.#checkpoint.get(partition.key)
+    if (checkpointed === undefined) partition.logger.info(`No checkpointed highwatermark is found for partition ${partition.key}`)
+    partition.adoptLog(log, checkpointed ?? 0)
     this.#checkpoint.delete(partition.key)
   }
 

@@ -10,6 +10,7 @@ import { SeededRng } from '../ports/memory/seeded-rng.ts'
 import { VirtualClock } from '../ports/memory/virtual-clock.ts'
 import type { ResponseOf } from '../protocol/apis/index.ts'
 import { BatchBuilder, recordsOf } from '../protocol/records/index.ts'
+import type { ReplicationFigures } from './environment.ts'
 import { createReplicaManager } from './replica-manager.ts'
 import type { NetworkOptions, PeerServer } from './testing-network.ts'
 import { FakeChannel } from './testing-network.ts'
@@ -26,8 +27,12 @@ export interface BenchOptions {
   readonly faithful?: readonly string[]
   readonly topicConfig?: Readonly<Record<string, string>>
   readonly config?: Partial<ReplicationConfig>
+  /** Settings that change while brokers run: its getters stay getters. */
+  readonly liveConfig?: Partial<ReplicationConfig>
   /** Default one, `LOG_DIR`. */
   readonly logDirs?: readonly string[]
+  /** False: as with an old inter-broker protocol. */
+  readonly asksLeaderEpochs?: boolean
   /** One-way delay of a message, milliseconds; default 1. */
   readonly delay?: (rng: SeededRng) => number
 }
@@ -119,6 +124,7 @@ export class Bench {
       logs,
       isrStore: this.zk.storeOf(id, owner),
       peers: {
+        asksLeaderEpochs: this.#options.asksLeaderEpochs ?? true,
         open: (leader, clientId) => new FakeChannel(this.#network(), id, leader, owner, clientId),
         isAlive: (one) => broker.alive.includes(one),
       },
@@ -149,7 +155,7 @@ export class Bench {
   }
 
   #config(brokerId: BrokerId): ReplicationConfig {
-    return {
+    const config = {
       brokerId,
       replicaLagTimeMaxMs: 10_000,
       replicaFetchWaitMaxMs: 500,
@@ -157,12 +163,17 @@ export class Bench {
       replicaFetchMaxBytes: 1_048_576,
       replicaFetchResponseMaxBytes: 10_485_760,
       replicaFetchBackoffMs: 1000,
+      leaderReplicationThrottledRate: Number.POSITIVE_INFINITY,
+      followerReplicationThrottledRate: Number.POSITIVE_INFINITY,
       replicaAlterLogDirsMaxBytesPerSecond: Number.POSITIVE_INFINITY,
+      replicationQuotaWindow: { number: 11, seconds: 1 },
+      alterLogDirsQuotaWindow: { number: 11, seconds: 1 },
       numReplicaFetchers: 1,
       replicaHighWatermarkCheckpointIntervalMs: 5000,
       ...this.#options.config,
       faithful: new Set(this.#options.faithful ?? []),
     }
+    return Object.defineProperties(config, Object.getOwnPropertyDescriptors(this.#options.liveConfig ?? {}))
   }
 
   #network(): NetworkOptions {
@@ -181,6 +192,12 @@ export class Bench {
     const process = this.brokers.get(id)?.process
     assert(process !== undefined, `broker ${id} is down`)
     return process.replicas
+  }
+
+  figures(id: BrokerId): ReplicationFigures {
+    const process = this.brokers.get(id)?.process
+    assert(process !== undefined, `broker ${id} is down`)
+    return process.replicas.figures
   }
 
   logLines(id: BrokerId): readonly string[] {
@@ -231,7 +248,7 @@ export class Bench {
     to: BrokerId,
     partition: number,
     state: StoredState,
-    overrides: { controllerEpoch?: number; replicas?: readonly BrokerId[] } = {},
+    overrides: { controllerEpoch?: number; replicas?: readonly BrokerId[]; liveLeaders?: readonly BrokerId[] } = {},
   ): ResponseOf<'LeaderAndIsr'> {
     const { leader, leaderEpoch, isr, zkVersion } = state
     return this.replicas(to).becomeLeaderOrFollower({
@@ -250,7 +267,7 @@ export class Bench {
           isNew: true,
         },
       ],
-      liveLeaders: [],
+      liveLeaders: (overrides.liveLeaders ?? []).map((id) => ({ id, host: 'h', port: 9092 })),
     })
   }
 

@@ -1,6 +1,7 @@
 import type { BrokerId, ControllerEpoch, EpochMillis, LeaderEpoch, Offset, PartitionId, TopicPartition } from '../base/ids.ts'
 import type { AbortedTransaction, Log, LogConfig, RecordsSlice } from '../log/types.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
+import type { ReplicationFigures } from './environment.ts'
 
 // ---------------------------------------------------------------- ports that this module needs; src/server/broker.ts wires them
 
@@ -47,6 +48,8 @@ export interface PeerChannel {
 export interface PeerRpc {
   /** Client id of a fetcher: `broker-<replicaId>-fetcher-<i>`. Reconnects by itself; a failed request says why. */
   open(leader: BrokerId, clientId: string): PeerChannel
+  /** False with an `inter.broker.protocol.version` before 0.11.0-IV2: leaders cannot be asked where epochs end. */
+  readonly asksLeaderEpochs: boolean
   /** By the last UpdateMetadata. */
   isAlive(broker: BrokerId): boolean
 }
@@ -140,6 +143,8 @@ export interface PartitionView {
 
 export interface ReplicaManager {
   readonly controllerEpoch: ControllerEpoch
+  /** For metrics. */
+  readonly figures: ReplicationFigures
   /** acks 0, 1, -1. `done` is called once, in the same turn unless acks=-1 has to wait; results in the order of `entries`. */
   append(
     acks: number,
@@ -187,12 +192,22 @@ export interface ReplicaManager {
   alterReplicaLogDirs(moves: readonly LogDirMove[]): number[]
   /** Starts ISR expiry, ISR propagation, high-watermark checkpoint timers. */
   start(): void
+  /**
+   * The broker is leaving: what it stops leading it does not follow any more. A fetch from it would bring it back into an ISR that the
+   * controller has just taken it out of, and acks=all would wait for a broker that is gone.
+   */
+  beginShutdown(): void
   /** Stops fetchers and timers, answers what waits, checkpoints high watermarks. Does not close logs. */
   shutdown(): Promise<void>
   /** Leadership moved (for coordinators and the live view). */
   onLeadershipChange(
     listener: (change: { topic: string; partition: PartitionId; isLeader: boolean; leaderEpoch: LeaderEpoch }) => void,
   ): void
+}
+
+export interface QuotaWindow {
+  readonly number: number
+  readonly seconds: number
 }
 
 export interface ReplicationConfig {
@@ -205,8 +220,14 @@ export interface ReplicationConfig {
   readonly replicaFetchBackoffMs: number
   readonly numReplicaFetchers: number
   readonly replicaHighWatermarkCheckpointIntervalMs: number
-  /** `replica.alter.log.dirs.io.max.bytes.per.second`. */
+  /** Bytes per second, infinite = no limit; read whenever they are needed, since they change while the broker runs. */
+  readonly leaderReplicationThrottledRate: number
+  readonly followerReplicationThrottledRate: number
   readonly replicaAlterLogDirsMaxBytesPerSecond: number
+  /** `replication.quota.window.num`, `.size.seconds`. */
+  readonly replicationQuotaWindow: QuotaWindow
+  /** `alter.log.dirs.replication.quota.window.num`, `.size.seconds`. */
+  readonly alterLogDirsQuotaWindow: QuotaWindow
   /** `samsa.faithful` names of historic holes to keep open: H4, H5, H6, H11, H12 are this module's; empty = strict. */
   readonly faithful: ReadonlySet<string>
 }

@@ -12,7 +12,7 @@ import type { Rng } from '../ports/rng.ts'
 import type { ReplicaManager } from '../replication/types.ts'
 import { interBrokerVersions } from '../rpc/versions.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
-import { registerGroupMetrics } from './coordinator-metrics.ts'
+import { registerGroupMetrics, registerTransactionMetrics } from './coordinator-metrics.ts'
 import { GROUP_METADATA_TOPIC, TRANSACTION_STATE_TOPIC } from './internal-topics.ts'
 import type { MetadataCache } from './metadata-cache.ts'
 import type { ProducerIds } from './producer-ids.ts'
@@ -74,9 +74,7 @@ export async function startCoordinators(parts: CoordinatorParts): Promise<Coordi
   followLeadership(replicas, GROUP_METADATA_TOPIC, groups)
   followLeadership(replicas, TRANSACTION_STATE_TOPIC, transactions)
   registerGroupMetrics(parts.metrics, groups)
-  const markerMetrics = 'kafka.coordinator.transaction:type=TransactionMarkerChannelManager'
-  parts.metrics.gauge(`${markerMetrics},name=UnknownDestinationQueueSize`, () => transactions.unknownDestinations)
-  parts.metrics.gauge(`${markerMetrics},name=LogAppendRetryQueueSize`, () => transactions.completionRetries)
+  registerTransactionMetrics(parts.metrics, transactions)
   groups.startup()
   transactions.start()
   return {

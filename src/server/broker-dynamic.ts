@@ -1,12 +1,17 @@
 import type { KafkaZk } from '../../zk/store/types.ts'
+import type { ConfigProperties } from '../../zk/znodes/types.ts'
 import { ConfigException } from '../base/config-def.ts'
 import type { Logger } from '../base/logger.ts'
+import type { LogCleaner } from '../log/cleaner/log-cleaner.ts'
 import { TOPIC_CONFIG_KEYS } from '../log/log-config.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { ReplicaManager } from '../replication/types.ts'
+import { cleanerOptions } from './broker-parts.ts'
+import type { ClientQuotaConfigs } from './client-quota-configs.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import type { ConfigFollower, DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
 import { DEFAULT_BROKERS_ENTITY } from './config/dynamic-broker-config.ts'
+import { isPassword } from './config/dynamic-keys.ts'
 import { topicDefaultsOfBroker } from './config/topic-defaults.ts'
 import { ConfigChangeListener } from './config-change-listener.ts'
 import type { TopicConfigs } from './topic-configs.ts'
@@ -15,9 +20,21 @@ import type { TopicConfigs } from './topic-configs.ts'
 export interface DynamicParts {
   readonly replicas: ReplicaManager
   readonly topicConfigs: TopicConfigs
+  /** The log cleaner, when there is one. */
+  cleaner?(): LogCleaner | undefined
   /** Opens and closes listeners by name, then registers what is advertised now. */
   changeListeners(next: BrokerConfig, previous: BrokerConfig): Promise<void>
 }
+
+const CLEANER_SETTINGS: ReadonlySet<string> = new Set([
+  'log.cleaner.threads',
+  'log.cleaner.dedupe.buffer.size',
+  'log.cleaner.io.buffer.load.factor',
+  'log.cleaner.io.buffer.size',
+  'log.cleaner.io.max.bytes.per.second',
+  'log.cleaner.backoff.ms',
+  'message.max.bytes',
+])
 
 const THREADS: ReadonlySet<string> = new Set([
   'num.io.threads',
@@ -68,12 +85,12 @@ function checkListeners(next: BrokerConfig, now: BrokerConfig): void {
   }
 }
 
-/** Follows `/config/changes`: topics and brokers are read again. */
+/** Follows `/config/changes`: what has changed is read again. */
 export function configChangeListener(
   zk: KafkaZk,
   dynamic: DynamicBrokerConfig,
   brokerId: number,
-  { replicas, topicConfigs }: Pick<DynamicParts, 'replicas' | 'topicConfigs'>,
+  { replicas, topicConfigs, quotas }: Pick<DynamicParts, 'replicas' | 'topicConfigs'> & { readonly quotas: ClientQuotaConfigs },
   host: { readonly clock: Clock; readonly logger: Logger },
 ): ConfigChangeListener {
   const log = host.logger.child('', 'kafka.server.DynamicConfigManager')
@@ -82,13 +99,28 @@ export function configChangeListener(
     clock: host.clock,
     log,
     apply: async ({ type, entity }) => {
-      if (type === 'brokers') return readDynamicConfig(zk, dynamic, brokerId, [entity])
-      if (type !== 'topics') return
-      const config = (await topicConfigs.read([entity])).get(entity)
-      if (config) replicas.updateTopicConfig(entity, config)
-      log.info(`Processing notification(s) to /config/changes: configuration of topic ${entity} is read again`)
+      let properties: ConfigProperties
+      if (type === 'brokers') {
+        properties = (await zk.getConfigs('brokers', [entity])).get(entity) ?? {}
+        await readDynamicConfig(zk, dynamic, brokerId, [entity])
+      } else if (type === 'topics') {
+        const config = (await topicConfigs.read([entity])).get(entity)
+        if (config) replicas.updateTopicConfig(entity, config)
+        properties = topicConfigs.overrides(entity)
+      } else {
+        await quotas.read(type, [entity])
+        properties = quotas.get(`${type}/${entity}`)
+      }
+      log.info(`Processing override for entityPath: ${type}/${entity} with config: ${shown(properties)}`)
     },
   })
+}
+
+/** As a Scala map; what may be a secret is hidden. */
+function shown(properties: ConfigProperties): string {
+  const isHidden = (name: string): boolean => isPassword(name) || name.startsWith('SCRAM-')
+  const entries = Object.entries(properties).map(([name, value]) => `${name} -> ${isHidden(name) ? '[hidden]' : value}`)
+  return `Map(${entries.join(', ')})`
 }
 
 /** What `/config/brokers` says of all brokers and of this one; `entities`: what has changed. */
@@ -121,7 +153,11 @@ export function followConfigChanges(dynamic: DynamicBrokerConfig, parts: Dynamic
         if (next.values.number(name) !== previous.values.number(name)) replicas.resizeFetchers()
       },
     },
-    { names: new Set(['log.cleaner.threads']), validate: checkCleanerThreads, apply: () => {} },
+    {
+      names: CLEANER_SETTINGS,
+      validate: checkCleanerThreads,
+      apply: (next) => parts.cleaner?.()?.reconfigure(cleanerOptions(next)),
+    },
     {
       names: new Set(TOPIC_CONFIG_KEYS.flatMap(({ serverDefault }) => serverDefault ?? [])),
       validate: () => {},

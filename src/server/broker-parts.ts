@@ -1,11 +1,15 @@
 import type { KafkaZk } from '../../zk/store/types.ts'
 import type { BrokerRegistration, Endpoint } from '../../zk/znodes/types.ts'
 import { AssertionError } from '../base/assert.ts'
+import { parseKafkaVersion } from '../base/kafka-version.ts'
 import type { Logger } from '../base/logger.ts'
 import type { ControllerConfig, ControllerLog } from '../controller/types.ts'
+import type { CleanerOptions } from '../log/cleaner/cleaner-options.ts'
+import type { LogCleaner } from '../log/cleaner/log-cleaner.ts'
 import { LogStartError } from '../log/log-directory.ts'
 import type { LogManagerOptions } from '../log/log-manager-options.ts'
 import type { LogConfig } from '../log/types.ts'
+import type { MetricRegistry } from '../metrics/registry.ts'
 import type { IsrStore, ReplicationConfig } from '../replication/types.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 
@@ -24,15 +28,32 @@ export function replicationConfig(config: BrokerConfig, brokerId: number, now: (
     replicaFetchMaxBytes: values.number('replica.fetch.max.bytes'),
     replicaFetchResponseMaxBytes: values.number('replica.fetch.response.max.bytes'),
     replicaFetchBackoffMs: values.number('replica.fetch.backoff.ms'),
-    get replicaAlterLogDirsMaxBytesPerSecond() {
-      return Number(now().values.originals.get('replica.alter.log.dirs.io.max.bytes.per.second') ?? Number.POSITIVE_INFINITY)
+    get leaderReplicationThrottledRate() {
+      return rateOf(now(), 'leader.replication.throttled.rate')
     },
+    get followerReplicationThrottledRate() {
+      return rateOf(now(), 'follower.replication.throttled.rate')
+    },
+    get replicaAlterLogDirsMaxBytesPerSecond() {
+      return rateOf(now(), 'replica.alter.log.dirs.io.max.bytes.per.second')
+    },
+    replicationQuotaWindow: quotaWindow(config, 'replication.quota.window'),
+    alterLogDirsQuotaWindow: quotaWindow(config, 'alter.log.dirs.replication.quota.window'),
     get numReplicaFetchers() {
       return now().values.number('num.replica.fetchers')
     },
     replicaHighWatermarkCheckpointIntervalMs: values.number('replica.high.watermark.checkpoint.interval.ms'),
     faithful: config.faithful,
   }
+}
+
+/** Bytes per second, from `/config/brokers/<id>`; infinite when it is not set there. */
+function rateOf({ values }: BrokerConfig, name: string): number {
+  return Number(values.originals.get(name) ?? Number.POSITIVE_INFINITY)
+}
+
+function quotaWindow({ values }: BrokerConfig, prefix: string): { number: number; seconds: number } {
+  return { number: values.number(`${prefix}.num`), seconds: values.number(`${prefix}.size.seconds`) }
 }
 
 export function controllerConfig(config: BrokerConfig, brokerId: number, now: () => BrokerConfig): ControllerConfig {
@@ -81,7 +102,33 @@ export function logManagerOptions(
     flushStartOffsetCheckpointMs: values.number('log.flush.start.offset.checkpoint.interval.ms'),
     initialTaskDelayMs: INITIAL_TASK_DELAY_MS,
     cleanerEnable: values.boolean('log.cleaner.enable'),
+    cleaner: cleanerOptions(config),
+    recoveryThreads: values.number('num.recovery.threads.per.data.dir'),
   }
+}
+
+export function cleanerOptions({ values }: BrokerConfig): CleanerOptions {
+  return {
+    threads: values.number('log.cleaner.threads'),
+    dedupeBufferBytes: values.number('log.cleaner.dedupe.buffer.size'),
+    loadFactor: values.number('log.cleaner.io.buffer.load.factor'),
+    ioBufferBytes: values.number('log.cleaner.io.buffer.size'),
+    maxBytesPerSecond: values.number('log.cleaner.io.max.bytes.per.second'),
+    backoffMs: values.number('log.cleaner.backoff.ms'),
+    maxMessageBytes: values.number('message.max.bytes'),
+  }
+}
+
+/** By 1.1's names; the number of partitions that cannot be cleaned is 2.0's. */
+export function registerCleanerMetrics(metrics: MetricRegistry, cleaner: LogCleaner | undefined): void {
+  if (cleaner === undefined) return
+  metrics.gauge('kafka.log:type=LogCleaner,name=max-buffer-utilization-percent', () => cleaner.maxBufferUtilizationPercent)
+  metrics.gauge('kafka.log:type=LogCleaner,name=cleaner-recopy-percent', () => cleaner.recopyPercent)
+  metrics.gauge('kafka.log:type=LogCleaner,name=max-clean-time-secs', () => cleaner.maxCleanTimeSecs)
+  metrics.gauge('kafka.log:type=LogCleanerManager,name=max-dirty-percent', () => cleaner.maxDirtyPercent)
+  metrics.gauge('kafka.log:type=LogCleanerManager,name=time-since-last-run-ms', () => cleaner.timeSinceLastRunMs)
+  metrics.gauge('kafka.log:type=LogCleanerManager,name=uncleanable-partitions-count', () => cleaner.uncleanablePartitions)
+  metrics.gauge('samsa:type=LogCleaner,name=LongestSliceMs', () => cleaner.longestSliceMs)
 }
 
 /** Where clients find this broker: advertised hosts and ports, an empty host being this machine's name, port 0 the port that was bound. */
@@ -102,11 +149,9 @@ export function registrationOf(
   return { brokerId, endpoints, jmxPort: -1, ...(config.rack !== undefined && { rack: config.rack }) }
 }
 
-/** JSON version of `/brokers/ids/<id>` by inter.broker.protocol.version. */
-export function brokerJsonVersion(config: BrokerConfig): 2 | 3 | 4 {
-  const { name } = config.interBrokerProtocolVersion
-  if (name.startsWith('0.8') || name.startsWith('0.9') || name === '0.10.0-IV0') return 2
-  return name.startsWith('0.10.0') || name.startsWith('0.10.1') ? 3 : 4
+/** JSON version of `/brokers/ids/<id>` by inter.broker.protocol.version. A genuine 1.1.1 never writes 3. */
+export function brokerJsonVersion(config: BrokerConfig): 2 | 4 {
+  return config.interBrokerProtocolVersion.id >= parseKafkaVersion('0.10.0-IV1').id ? 4 : 2
 }
 
 /** The controller's log lines go to `kafka.controller.KafkaController`. */

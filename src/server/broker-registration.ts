@@ -28,6 +28,7 @@ export async function registerBroker(
   const timeoutMs = zk.session.sessionTimeoutMs
   const deadline = clock.now() + timeoutMs + EXPIRY_SLACK_MS
   let isTold = false
+  log.info(`Creating ${brokerIdPath(brokerId)} (is it secure? false)`)
   while ((await zk.registerBroker(registration)) === 'exists') {
     if (clock.now() >= deadline || shouldStop()) {
       throw new BrokerIdInUseError(
@@ -42,9 +43,10 @@ export async function registerBroker(
       await new Promise<void>((resolve) => void clock.timer(POLL_MS, resolve))
     } while (clock.now() < deadline && !shouldStop() && (await zk.pathExists(brokerIdPath(brokerId))))
   }
+  log.info(`Result of znode creation at ${brokerIdPath(brokerId)} is: OK`)
   const shown = registration.endpoints.map(
     ({ listenerName, host, port, securityProtocol }) =>
       `EndPoint(${host},${port},ListenerName(${listenerName}),${securityProtocol})`,
   )
-  log.info(`Registered broker ${brokerId} at path /brokers/ids/${brokerId} with addresses: ${shown.join(',')}`)
+  log.info(`Registered broker ${brokerId} at path /brokers/ids/${brokerId} with addresses: ArrayBuffer(${shown.join(', ')})`)
 }

@@ -11,7 +11,8 @@ import { LoopDelay } from '../metrics/loop-delay.ts'
 import { MetricRegistry } from '../metrics/registry.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Disk } from '../ports/disk.ts'
-import type { Net } from '../ports/net.ts'
+import type { HttpPort } from '../ports/http.ts'
+import type { Listener, Net } from '../ports/net.ts'
 import type { Rng } from '../ports/rng.ts'
 import { createReplicaManager } from '../replication/replica-manager.ts'
 import type { ReplicaManager } from '../replication/types.ts'
@@ -26,6 +27,7 @@ import type { StoredIdentity } from './broker-identity.ts'
 import { markDirectories, readStoredIdentity } from './broker-identity.ts'
 import type { Leaving } from './broker-leaving.ts'
 import { moveLeadersAway, stopUsing } from './broker-leaving.ts'
+import { startBrokerMetrics } from './broker-metrics.ts'
 import {
   brokerJsonVersion,
   clusterIdFrom,
@@ -38,6 +40,7 @@ import {
   shownStartError,
 } from './broker-parts.ts'
 import { registerBroker } from './broker-registration.ts'
+import { ClientQuotaConfigs } from './client-quota-configs.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
 import { topicDefaultsOfBroker } from './config/topic-defaults.ts'
@@ -57,6 +60,8 @@ export interface BrokerHost {
   readonly rng: Rng
   readonly disk: Disk
   readonly net: Net
+  /** For `samsa.metrics.port`; a host without it serves no metrics. */
+  readonly http?: HttpPort
   /** Connections to ZooKeeper; by default real ones. */
   readonly openZkConnection?: OpenZkConnection
   readonly logger: Logger
@@ -102,6 +107,7 @@ export class KafkaServer {
   #controller: Controller | undefined
   #configChanges: ConfigChangeListener | undefined
   #coordinators: Coordinators | undefined
+  #metricsDoor: Listener | undefined
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
 
@@ -143,6 +149,10 @@ export class KafkaServer {
 
   get replicaManager(): ReplicaManager | undefined {
     return this.#replicas
+  }
+
+  get metadataCache(): MetadataCache {
+    return this.#metadataCache
   }
 
   // ---- start
@@ -204,9 +214,12 @@ export class KafkaServer {
     this.#coordinators = coordinators
     await this.#followConfigChanges(zk, replicas, topicConfigs)
     this.#checkStop()
-    sockets.start(this.#services(zk, logs, replicas, controller, topicConfigs, producerIds, coordinators), servedApis)
+    const services = this.#services(zk, logs, replicas, controller, topicConfigs, producerIds, coordinators)
+    const parts = { services, channels: this.#controlChannels!, loopDelay: this.#loopDelay, state: () => this.#state }
+    this.#metricsDoor = await startBrokerMetrics({ registry: this.metrics, http: this.#host.http, ...parts })
+    this.#checkStop()
+    sockets.start(services, servedApis)
     this.#loopDelay.start()
-    this.metrics.gauge('samsa:type=EventLoop,name=MeanDelayMs', () => this.#loopDelay.meanMs)
   }
 
   #checkStop(): void {
@@ -337,6 +350,7 @@ export class KafkaServer {
       clock,
       rng,
       log: controllerLog(logger),
+      logOf: (category) => logger.child('', category),
       registerBroker: () => this.#register(zk),
     })
     this.#controller = controller
@@ -362,9 +376,11 @@ export class KafkaServer {
   }
 
   async #followConfigChanges(zk: KafkaZk, replicas: ReplicaManager, topicConfigs: TopicConfigs): Promise<void> {
-    const parts = { replicas, topicConfigs }
+    const parts = { replicas, topicConfigs, cleaner: () => this.#logs?.cleaner }
     followConfigChanges(this.#dynamic, { ...parts, changeListeners: (next) => this.#changeListeners(zk, next) })
-    this.#configChanges = configChangeListener(zk, this.#dynamic, this.#brokerId, parts, this.#host)
+    const quotas = new ClientQuotaConfigs(zk)
+    await quotas.readAll()
+    this.#configChanges = configChangeListener(zk, this.#dynamic, this.#brokerId, { ...parts, quotas }, this.#host)
     await this.#configChanges.start()
   }
 
@@ -426,12 +442,14 @@ export class KafkaServer {
     const wasRunning = this.#state === 'running'
     this.#state = 'stopping'
     if (!wasRunning) await this.#abandonStart()
+    this.#replicas?.beginShutdown()
     if (wasRunning && this.config.values.boolean('controlled.shutdown.enable'))
       await this.#step('controlled shutdown', () => moveLeadersAway(this.#leaving()))
     await this.#step('config changes', () => this.#stopUsingZk(() => this.#configChanges?.stop()))
     await this.#step('socket server', () => this.#sockets?.shutdown())
     await this.#step('delayed topic requests', () => this.#topicPurgatory.shutdown())
     await this.#step('coordinators', () => this.#coordinators?.stop())
+    await this.#step('metrics', () => this.#metricsDoor?.close())
     await this.#step('replica manager', () => this.#replicas?.shutdown())
     await this.#step('log manager', () => this.#logs?.shutdown())
     await this.#step('controller', () => this.#stopUsingZk(() => this.#controller?.stop()))

@@ -1,5 +1,6 @@
+import type { RecordsSource } from '../base/bytes.ts'
 import type { Clock } from '../ports/clock.ts'
-import { downConvertSteps, magicOf, needsDownConversion, nextBatch } from '../protocol/records/index.ts'
+import { downConvertSteps, magicOf, needsDownConversion, nextBatch, type Steps } from '../protocol/records/index.ts'
 
 /** Newest message format that a reader of a Fetch version knows. */
 export function magicForFetch(apiVersion: number): 0 | 1 | 2 {
@@ -20,43 +21,60 @@ export function convertForFetch(
   toMagic: 0 | 1 | 2,
   fetchOffset: number,
   clock: Pick<Clock, 'now' | 'soon'>,
-): Buffer | undefined | Promise<Buffer | undefined> {
+): RecordsSource | undefined | Promise<RecordsSource | undefined> {
   if (!needsDownConversion(records, toMagic)) return undefined
   const steps = conversion(records, toMagic, fetchOffset)
-  const done = runSteps(steps, clock)
-  return done ? done.bytes : runOn(steps, clock)
+  const turn = takeTurn(steps, clock)
+  return 'converted' in turn ? turn.converted : goOn(steps, clock, turn)
 }
 
-/** Yields within big batches and after every one; returns the converted record set. */
-function* conversion(records: Buffer, toMagic: 0 | 1 | 2, fetchOffset: number): Generator<void, Converted> {
-  const parts: Buffer[] = []
+/** Pauses within big batches and after every one; returns the converted record set. */
+function* conversion(records: Buffer, toMagic: 0 | 1 | 2, fetchOffset: number): Steps<Parts> {
+  const parts = new Parts()
   for (let at = 0, size = 0; (size = nextBatch(records, at, records.length)) > 0; at += size) {
-    if (magicOf(records, at) <= toMagic) parts.push(records.subarray(at, at + size))
-    else parts.push(yield* downConvertSteps(records, at, size, toMagic, fetchOffset))
+    if (magicOf(records, at) <= toMagic) parts.add(records.subarray(at, at + size))
+    else parts.add(yield* downConvertSteps(records, at, size, toMagic, fetchOffset))
     yield
   }
-  const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
-  return { bytes: bytes.length === 0 ? undefined : bytes }
+  return parts
 }
 
-interface Converted {
-  readonly bytes: Buffer | undefined
+/** Put together only in the outgoing buffer. */
+class Parts implements RecordsSource {
+  size = 0
+  readonly #parts: Buffer[] = []
+
+  add(part: Buffer): void {
+    this.#parts.push(part)
+    this.size += part.length
+  }
+
+  copyTo(target: Buffer, offset: number): void {
+    let at = offset
+    for (const part of this.#parts) at += part.copy(target, at)
+  }
 }
 
-/** undefined: not done within its time. */
-function runSteps(steps: Generator<void, Converted>, clock: Pick<Clock, 'now'>): Converted | undefined {
+/** What became of a turn: done, or what another thread does meanwhile (undefined: the time was over). */
+type Turn = { readonly converted: RecordsSource | undefined } | { readonly elsewhere: Promise<Buffer> | undefined }
+
+/** `result` is what the other thread made of the last turn. */
+function takeTurn(steps: Steps<Parts>, clock: Pick<Clock, 'now'>, result?: Buffer): Turn {
   const deadline = clock.now() + SLICE_MS
-  for (;;) {
-    const step = steps.next()
-    if (step.done) return step.value
-    if (clock.now() >= deadline) return undefined
+  for (let given = result; ; given = undefined) {
+    const step = steps.next(given)
+    if (step.done === true) return { converted: step.value.size === 0 ? undefined : step.value }
+    if (step.value !== undefined) return { elsewhere: step.value }
+    if (clock.now() >= deadline) return { elsewhere: undefined }
   }
 }
 
-async function runOn(steps: Generator<void, Converted>, clock: Pick<Clock, 'now' | 'soon'>): Promise<Buffer | undefined> {
-  for (;;) {
+async function goOn(steps: Steps<Parts>, clock: Pick<Clock, 'now' | 'soon'>, first: Turn): Promise<RecordsSource | undefined> {
+  let turn = first
+  while ('elsewhere' in turn) {
+    const result = await turn.elsewhere
     await new Promise<void>((resolve) => clock.soon(resolve))
-    const done = runSteps(steps, clock)
-    if (done) return done.bytes
+    turn = takeTurn(steps, clock, result)
   }
+  return turn.converted
 }

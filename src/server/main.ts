@@ -8,6 +8,7 @@ import { createLogger } from '../base/logger.ts'
 import { parseProperties } from '../base/properties.ts'
 import { nodeClock, timezoneOffsetMs } from '../ports/node/clock.ts'
 import { nodeDisk } from '../ports/node/disk.ts'
+import { nodeHttp } from '../ports/node/http.ts'
 import { createNodeNet } from '../ports/node/net.ts'
 import { nodeRng } from '../ports/node/rng.ts'
 import { KafkaServer } from './broker.ts'
@@ -112,6 +113,7 @@ async function run(config: BrokerConfig, limits: ReadonlyMap<string, number>, lo
     net: createNodeNet({
       onAcceptError: (error) => log.warn(`[SocketServer] Error while accepting connection: ${error.message}`),
     }),
+    http: nodeHttp,
     logger: log,
     hostName: hostname(),
     connectionLimits: limits,

@@ -33,6 +33,11 @@ export class TopicConfigs {
     return this.#known.get(topic) ?? this.#default
   }
 
+  /** What the topic itself sets, as last read. */
+  overrides(topic: string): ConfigProperties {
+    return this.#overrides.get(topic) ?? {}
+  }
+
   has(topic: string): boolean {
     return this.#known.has(topic)
   }

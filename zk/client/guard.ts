@@ -40,6 +40,32 @@ export interface GuardOptions {
   readonly watchPaths: () => WatchPaths
 }
 
+/** One session's connections, one after another, as `session.ts` uses them. */
+export interface ZkConnection {
+  readonly connected: boolean
+  readonly sessionId: bigint
+  readonly password: Buffer
+  readonly sessionTimeoutMs: number
+  /** The newest zxid that a reply of this session carried. */
+  readonly lastZxid: bigint
+  /** Send time of the newest request or ping that the server has answered: the session lived then. */
+  readonly confirmedAt: number
+  /** The last socket error, '' when there was none. */
+  readonly lastError: string
+  start(): void
+  /**
+   * Sends; `done` is called exactly once, in request order among the requests that were sent, and before any event that came after the
+   * reply is delivered. Not connected: `connectionLoss` at once.
+   */
+  send(request: ZkRequest, watch: boolean, done: (response: ZkResponse) => void): void
+  /** Ends the session on the server if it can be reached within a second; otherwise it lapses there. */
+  close(): Promise<void>
+  /** Drops the connection and forgets the session. Requests in flight are answered `connectionLoss`. */
+  dispose(): void
+}
+
+export type OpenZkConnection = (options: GuardOptions, clock: ZkClock, log: ZkLog) => ZkConnection
+
 /** Delay before the server list is tried again, at most (drawn). */
 const ROUND_DELAY_MS = 500
 /** A connection that was lost sooner than this is not followed by the next one at once. */
@@ -52,7 +78,7 @@ const MAX_XID = 0x7fff_f000
  * and events survived, and nothing of ours ever throwing into the package's socket handlers. It hands nothing to the package while
  * not connected. A session that ends is not reusable: make another.
  */
-export class GuardedConnection {
+export class GuardedConnection implements ZkConnection {
   readonly #options: GuardOptions
   readonly #clock: ZkClock
   readonly #log: ZkLog
@@ -120,15 +146,12 @@ export class GuardedConnection {
   get sessionTimeoutMs(): number {
     return this.#cm.sessionTimeout
   }
-  /** The newest zxid that a reply of this session carried. */
   get lastZxid(): bigint {
     return this.#cm.zxid.readBigInt64BE()
   }
-  /** Send time of the newest request or ping that the server has answered: the session lived then. */
   get confirmedAt(): number {
     return this.#confirmedAt
   }
-  /** The last socket error, '' when there was none. */
   get lastError(): string {
     return this.#lastError
   }
@@ -138,10 +161,6 @@ export class GuardedConnection {
     this.#connectPackage()
   }
 
-  /**
-   * Sends; `done` is called exactly once, in request order among the requests that were sent, and before any event that came after the
-   * reply is delivered. Not connected: `connectionLoss` at once.
-   */
   send(request: ZkRequest, watch: boolean, done: (response: ZkResponse) => void): void {
     const path = pathOf(request)
     if (!this.#connected) {
@@ -185,7 +204,6 @@ export class GuardedConnection {
     if (this.#cm.xid > MAX_XID) this.#cm.xid = 1
   }
 
-  /** Ends the session on the server if it can be reached within a second; otherwise it lapses there. */
   async close(): Promise<void> {
     if (this.#connected && this.#cm.state === CmState.CONNECTED) {
       await new Promise<void>((resolve) => {
@@ -200,7 +218,6 @@ export class GuardedConnection {
     this.dispose()
   }
 
-  /** Drops the connection and forgets the session. Requests in flight are answered `connectionLoss`. */
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true

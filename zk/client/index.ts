@@ -1,3 +1,4 @@
 export { createPath } from './create-path.ts'
+export type { GuardEvent, GuardOptions, OpenZkConnection, ZkConnection } from './guard.ts'
 export { openZkSession } from './session.ts'
 export * from './types.ts'

@@ -1,7 +1,7 @@
 import { CONNECTION_LOSS, isSequential, pathOf, refusal, SESSION_EXPIRED } from './codec.ts'
 import { parseConnectString, pathProblem } from './connect-string.ts'
 import { createPath } from './create-path.ts'
-import { type GuardEvent, GuardedConnection } from './guard.ts'
+import { type GuardEvent, GuardedConnection, type OpenZkConnection, type ZkConnection } from './guard.ts'
 import { findSequential, isWrite, type LostWrite, settleRepeated } from './retry.ts'
 import type {
   ChildChangeHandler,
@@ -34,9 +34,16 @@ interface Entry {
   zxidBefore: bigint
 }
 
-/** Connects nothing yet: `start()` does. */
-export function openZkSession(options: ZkSessionOptions, clock: ZkClock, log: ZkLog): ZkSession {
-  return new Session(options, clock, log)
+const openGuarded: OpenZkConnection = (options, clock, log) => new GuardedConnection(options, clock, log)
+
+/** Connects nothing yet: `start()` does. A simulation puts its own connections below. */
+export function openZkSession(
+  options: ZkSessionOptions,
+  clock: ZkClock,
+  log: ZkLog,
+  openConnection: OpenZkConnection = openGuarded,
+): ZkSession {
+  return new Session(options, clock, log, openConnection)
 }
 
 class Session implements ZkSession {
@@ -45,7 +52,8 @@ class Session implements ZkSession {
   readonly #log: ZkLog
   readonly #watches: WatchRegistry
   readonly #maxInFlight: number
-  #guard: GuardedConnection | undefined
+  readonly #openConnection: OpenZkConnection
+  #guard: ZkConnection | undefined
   #state: SessionState = 'disconnected'
   #generation = 0
   #closing = false
@@ -59,8 +67,9 @@ class Session implements ZkSession {
   readonly #listeners = new Set<(state: SessionState) => void>()
   #renewal: Promise<void> = Promise.resolve()
 
-  constructor(options: ZkSessionOptions, clock: ZkClock, log: ZkLog) {
+  constructor(options: ZkSessionOptions, clock: ZkClock, log: ZkLog, openConnection: OpenZkConnection) {
     parseConnectString(options.connect)
+    this.#openConnection = openConnection
     this.#options = options
     this.#clock = clock
     this.#log = log
@@ -137,7 +146,8 @@ class Session implements ZkSession {
   async #createChroot(): Promise<void> {
     const { chroot, hosts } = parseConnectString(this.#options.connect)
     if (chroot === '') return
-    const outside = new Session({ ...this.#options, connect: hosts, createChroot: false }, this.#clock, this.#log)
+    const options = { ...this.#options, connect: hosts, createChroot: false }
+    const outside = new Session(options, this.#clock, this.#log, this.#openConnection)
     await outside.start()
     try {
       const made = await createPath(outside, chroot, null)
@@ -152,7 +162,7 @@ class Session implements ZkSession {
   #open(): void {
     this.#generation++
     const generation = this.#generation
-    const guard: GuardedConnection = new GuardedConnection(
+    const guard: ZkConnection = this.#openConnection(
       {
         connect: this.#options.connect,
         sessionTimeoutMs: this.#options.sessionTimeoutMs,
@@ -294,7 +304,7 @@ class Session implements ZkSession {
     }
   }
 
-  #send(guard: GuardedConnection, entry: Entry): void {
+  #send(guard: ZkConnection, entry: Entry): void {
     const watch = this.#watches.wanted(entry.request)
     if (!entry.lost) entry.zxidBefore = guard.lastZxid
     this.#inFlight++
@@ -309,7 +319,7 @@ class Session implements ZkSession {
     })
   }
 
-  #onLost(guard: GuardedConnection, entry: Entry): void {
+  #onLost(guard: ZkConnection, entry: Entry): void {
     const path = pathOf(entry.request)
     if (entry.retry === 'none' && this.#guard === guard) entry.answer(refusal(path, CONNECTION_LOSS))
     else if (this.#guard !== guard || this.#closing) entry.answer(refusal(path, SESSION_EXPIRED))

@@ -22,12 +22,25 @@ export interface TestProxy {
   close(): Promise<void>
 }
 
+/** Sees the bytes of one connection as they pass. */
+export interface ProxyObserver {
+  request(chunk: Buffer): void
+  answer(chunk: Buffer): void
+}
+
+export interface ProxyOptions {
+  /** Default 127.0.0.1. */
+  readonly host?: string
+  /** Called for each connection that is let through. */
+  readonly observe?: () => ProxyObserver
+}
+
 interface Link {
   readonly client: net.Socket
   readonly server: net.Socket
 }
 
-export async function startProxy(targetPort: number): Promise<TestProxy> {
+export async function startProxy(targetPort: number, options: ProxyOptions = {}): Promise<TestProxy> {
   const links = new Set<Link>()
   const clients = new Set<net.Socket>()
   let accepted = 0
@@ -61,11 +74,14 @@ export async function startProxy(targetPort: number): Promise<TestProxy> {
       client.once('data', () => client.end(expiredAnswer()))
       return
     }
-    const server = net.connect(targetPort, '127.0.0.1')
+    const server = net.connect(targetPort, options.host ?? '127.0.0.1')
+    for (const socket of [client, server]) socket.setNoDelay(true)
+    const observer = options.observe?.()
     const link = { client, server }
     links.add(link)
     server.on('error', () => {})
     client.on('data', (chunk) => {
+      observer?.request(chunk)
       if (holdAt !== undefined && chunk.includes(holdAt)) {
         holding = true
         holdAt = undefined
@@ -74,6 +90,7 @@ export async function startProxy(targetPort: number): Promise<TestProxy> {
     })
     server.on('data', (chunk) => {
       if (holding) return
+      observer?.answer(chunk)
       const part = chunk.subarray(0, Math.min(chunk.length, budget))
       budget -= part.length
       client.write(part, () => budget <= 0 && cut())

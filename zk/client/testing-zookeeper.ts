@@ -1,8 +1,8 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { realZooKeeperMissing, startRealZooKeeper } from '../contract/real-zookeeper.ts'
 import type { ZkClock, ZkLog } from './types.ts'
 
 /** A ZooKeeper for tests: the real one where java and its jar are installed, else the embedded one. */
@@ -16,19 +16,8 @@ export interface TestZooKeeper {
   restart(options?: { wipe?: boolean }): Promise<void>
 }
 
-const JAR = process.env['ZOOKEEPER_JAR'] ?? '/usr/share/java/zookeeper.jar'
-
 /** `ZK_TEST_SERVER=embedded` asks for the embedded one although the real one is there. */
-export const realZooKeeperAvailable: boolean = process.env['ZK_TEST_SERVER'] !== 'embedded' && existsSync(JAR) && hasJava()
-
-function hasJava(): boolean {
-  try {
-    execFileSync('java', ['-version'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
+export const realZooKeeperAvailable: boolean = process.env['ZK_TEST_SERVER'] !== 'embedded' && realZooKeeperMissing() === null
 
 /** Session times between 400 ms and 60 s, ticks of 200 ms. */
 export async function startTestZooKeeper(): Promise<TestZooKeeper> {
@@ -68,87 +57,22 @@ async function startEmbedded(): Promise<TestZooKeeper> {
 }
 
 async function startReal(): Promise<TestZooKeeper> {
-  const dir = mkdtempSync(join(tmpdir(), 'samsa-zk-'))
-  const port = await freePort()
-  const config = {
-    tickTime: 200,
-    minSessionTimeout: 400,
-    maxSessionTimeout: 60_000,
-    initLimit: 50,
-    syncLimit: 25,
-    dataDir: join(dir, 'data'),
-    clientPort: port,
-    clientPortAddress: '127.0.0.1',
-    maxClientCnxns: 0,
-    'admin.enableServer': false,
-    '4lw.commands.whitelist': '*',
-  }
-  mkdirSync(config.dataDir)
-  const lines = Object.entries(config).map(([key, value]) => `${key}=${value}`)
-  writeFileSync(join(dir, 'zoo.cfg'), `${lines.join('\n')}\n`)
-  let child = await spawnReal(dir, port)
-  const killNow = () => child.kill('SIGKILL')
-  process.on('exit', killNow)
-  const end = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const exited = new Promise((resolve) => child.once('exit', resolve))
-    child.kill('SIGKILL')
-    await exited
-  }
+  const server = await startRealZooKeeper()
+  const node = server.nodes[0]!
   return {
     kind: 'real',
-    port,
-    connect: `127.0.0.1:${port}`,
-    stop: async () => {
-      await end()
-      process.off('exit', killNow)
-      rmSync(dir, { recursive: true, force: true })
-    },
+    port: node.port,
+    connect: server.connect,
+    stop: () => server.close(),
     restart: async (options) => {
-      await end()
+      await node.kill()
       if (options?.wipe === true) {
-        rmSync(config.dataDir, { recursive: true, force: true })
-        mkdirSync(config.dataDir)
+        rmSync(join(node.dir, 'data'), { recursive: true, force: true })
+        mkdirSync(join(node.dir, 'data'))
       }
-      child = await spawnReal(dir, port)
+      await node.start()
     },
   }
-}
-
-async function spawnReal(dir: string, port: number): Promise<ChildProcess> {
-  const jvm = [
-    '-Xms32m',
-    '-Xmx256m',
-    '-XX:+UseSerialGC',
-    '-XX:TieredStopAtLevel=1',
-    '-Djava.net.preferIPv4Stack=true',
-    '-Dzookeeper.forceSync=no',
-  ]
-  const main = ['-cp', JAR, 'org.apache.zookeeper.server.quorum.QuorumPeerMain', join(dir, 'zoo.cfg')]
-  const child = spawn('java', [...jvm, ...main], { stdio: 'ignore' })
-  const deadline = Date.now() + 20_000
-  // Not faster: a connection in a server's first moments hangs (ZOOKEEPER-5051).
-  while (!(await srvr(port)).includes('Mode:')) {
-    if (Date.now() > deadline || child.exitCode !== null) {
-      child.kill('SIGKILL')
-      throw new Error(`ZooKeeper did not start on port ${port}`)
-    }
-    await sleep(50)
-  }
-  return child
-}
-
-function srvr(port: number): Promise<string> {
-  return new Promise((resolve) => {
-    let text = ''
-    const socket = net.connect(port, '127.0.0.1', () => socket.write('srvr'))
-    socket.setTimeout(400, () => socket.destroy())
-    socket.on('data', (chunk) => {
-      text += chunk.toString()
-    })
-    socket.on('error', () => {})
-    socket.on('close', () => resolve(text))
-  })
 }
 
 export function freePort(): Promise<number> {

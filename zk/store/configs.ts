@@ -33,7 +33,8 @@ export function configVerbs(context: StoreContext): ConfigVerbs {
       return configs
     },
 
-    getAllConfigEntities: (type) => childrenOf(context, configTypePath(type)),
+    getAllConfigEntities: (type, below) =>
+      childrenOf(context, below === undefined ? configTypePath(type) : configEntityPath(type, below)),
 
     async setConfig(type, name, config) {
       const path = configEntityPath(type, name)

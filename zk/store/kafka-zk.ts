@@ -1,4 +1,11 @@
-import { openZkSession, type ZkClock, type ZkLog, type ZkSession, type ZkSessionOptions } from '../client/index.ts'
+import {
+  type OpenZkConnection,
+  openZkSession,
+  type ZkClock,
+  type ZkLog,
+  type ZkSession,
+  type ZkSessionOptions,
+} from '../client/index.ts'
 import type { BrokerJsonVersion } from '../znodes/broker-id.ts'
 import { adminVerbs } from './admin.ts'
 import { configVerbs } from './configs.ts'
@@ -19,8 +26,8 @@ export interface KafkaZkOptions extends ZkSessionOptions {
 }
 
 /** Kafka's verbs on a session of their own. Connects nothing yet: `await zk.session.start()` does. */
-export function openKafkaZk(options: KafkaZkOptions, clock: ZkClock, log: ZkLog): KafkaZk {
-  return kafkaZkOn(openZkSession(options, clock, log), options, clock, log)
+export function openKafkaZk(options: KafkaZkOptions, clock: ZkClock, log: ZkLog, openConnection?: OpenZkConnection): KafkaZk {
+  return kafkaZkOn(openZkSession(options, clock, log, openConnection), options, clock, log)
 }
 
 /** The same on a given session (a simulated one, or one that others use too). */

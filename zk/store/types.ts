@@ -116,7 +116,8 @@ export interface KafkaZk {
   // ---- configuration
   /** Names are node names (sanitized; `<default>`; `<user>/clients/<client>` below users). Absent: no node. */
   getConfigs(type: ConfigEntityType, names: readonly string[]): Promise<Map<string, ConfigProperties>>
-  getAllConfigEntities(type: ConfigEntityType): Promise<string[]>
+  /** `below`: of an entity's own children, e.g. `<user>/clients`. */
+  getAllConfigEntities(type: ConfigEntityType, below?: string): Promise<string[]>
   /** 1.1's order: setData, and on no node create. */
   setConfig(type: ConfigEntityType, name: string, config: ConfigProperties): Promise<void>
   createConfigChangeNotification(entityPath: string): Promise<void>

@@ -12,9 +12,10 @@ import {
   NO_TIMESTAMP,
   type TimestampType,
 } from './batch.ts'
-import { compress } from './compression.ts'
+import { compress, compressSteps } from './compression.ts'
 import { RecordsError } from './errors.ts'
 import type { RecordCursor, RecordHeader } from './record.ts'
+import type { Steps } from './steps.ts'
 import type { CodecName } from './types.ts'
 import { codecNames } from './types.ts'
 
@@ -131,6 +132,11 @@ export class BatchBuilder {
     }
   }
 
+  /** The batch covers offsets up to this one although its last records are gone: what compaction keeps for sequence numbers. */
+  overrideLastOffset(offset: number): void {
+    this.lastOffset = offset
+  }
+
   private checkRecord(timestamp: number, headers: number): void {
     if (timestamp < 0 && timestamp !== NO_TIMESTAMP) unsupported(`negative timestamp ${timestamp}`)
     if (this.magic < 2 && headers > 0) unsupported(`record headers in format ${this.magic}`)
@@ -215,15 +221,25 @@ export class BatchBuilder {
   /** The bytes; empty without records. The builder is used up. */
   build(): Buffer {
     if (this.records === 0) return Buffer.alloc(0)
-    if (this.magic === 2) return this.buildBatch()
     const text = this.text.subarray(0, this.used)
-    return this.codec === 0 ? text : this.buildWrapper(text)
+    return this.assemble(this.codec === 0 ? text : compress(this.codec, this.magic, text))
   }
 
-  private buildBatch(): Buffer {
-    let bytes = this.text.subarray(0, this.used)
+  /** `build` in pieces of work that none holds up others for long, whatever the size. */
+  *buildSteps(): Steps<Buffer> {
+    if (this.records === 0) return Buffer.alloc(0)
+    const text = this.text.subarray(0, this.used)
+    return this.assemble(this.codec === 0 ? text : yield* compressSteps(this.codec, this.magic, text))
+  }
+
+  private assemble(payload: Buffer): Buffer {
+    if (this.magic === 2) return this.buildBatch(payload)
+    return this.codec === 0 ? payload : this.buildWrapper(payload)
+  }
+
+  private buildBatch(payload: Buffer): Buffer {
+    let bytes = payload
     if (this.codec !== 0) {
-      const payload = compress(this.codec, 2, bytes)
       bytes = Buffer.allocUnsafe(BATCH_OVERHEAD + payload.length)
       payload.copy(bytes, BATCH_OVERHEAD)
     }
@@ -244,8 +260,7 @@ export class BatchBuilder {
     return bytes
   }
 
-  private buildWrapper(text: Buffer): Buffer {
-    const payload = compress(this.codec, this.magic, text)
+  private buildWrapper(payload: Buffer): Buffer {
     const size = (this.magic === 0 ? 14 : 22) + payload.length
     const bytes = Buffer.allocUnsafe(LOG_OVERHEAD + size)
     putInt64(bytes, 0, this.lastOffset)

@@ -1,6 +1,7 @@
 import { codecOf, isControlBatch, isLogAppendTime, type Magic, magicOf, maxTimestamp, nextBatch } from './batch.ts'
 import { BatchBuilder } from './builder.ts'
 import { RecordCursor } from './record.ts'
+import { finish, STEP_BYTES, type Steps } from './steps.ts'
 
 const STEP_RECORDS = 256
 
@@ -28,28 +29,38 @@ export function downConvert(buffer: Buffer, toMagic: Magic, firstOffset: number)
 
 /** One entry of `downConvert`; empty when nothing of it remains. */
 function downConvertBatch(buffer: Buffer, at: number, size: number, toMagic: Magic, firstOffset: number): Buffer {
-  const steps = downConvertSteps(buffer, at, size, toMagic, firstOffset)
-  for (;;) {
-    const step = steps.next()
-    if (step.done) return step.value
-  }
+  if (isControlBatch(buffer, at)) return Buffer.alloc(0)
+  const cursor = new RecordCursor().open(buffer, at)
+  return finish(rebuildSteps(cursor, buffer, at, size, toMagic, firstOffset))?.build() ?? Buffer.alloc(0)
 }
 
-/** One entry of `downConvert`, a few hundred records at a time: for callers that go through big slices in turns. */
-export function* downConvertSteps(
+/**
+ * One entry of `downConvert` in pieces of about a millisecond, for callers that go through big slices in turns; gzip of big batches runs
+ * on another thread. `buffer` must stay valid until the end.
+ */
+export function* downConvertSteps(buffer: Buffer, at: number, size: number, toMagic: Magic, firstOffset: number): Steps<Buffer> {
+  if (isControlBatch(buffer, at)) return Buffer.alloc(0)
+  const cursor = yield* new RecordCursor().openSteps(buffer, at)
+  const builder = yield* rebuildSteps(cursor, buffer, at, size, toMagic, firstOffset)
+  return builder === undefined ? Buffer.alloc(0) : yield* builder.buildSteps()
+}
+
+function* rebuildSteps(
+  cursor: RecordCursor,
   buffer: Buffer,
   at: number,
   size: number,
   toMagic: Magic,
   firstOffset: number,
-): Generator<void, Buffer> {
-  if (isControlBatch(buffer, at)) return Buffer.alloc(0)
-  const cursor = new RecordCursor().open(buffer, at)
+): Steps<BatchBuilder | undefined> {
   const plain = codecOf(buffer, at) === 0
   const logAppendTime = isLogAppendTime(buffer, at)
   let builder: BatchBuilder | undefined
-  for (let record = 1; cursor.next(); record++) {
-    if (record % STEP_RECORDS === 0) yield
+  for (let record = 1, pause = STEP_BYTES; cursor.next(); record++) {
+    if (record % STEP_RECORDS === 0 || (builder !== undefined && builder.size >= pause)) {
+      yield
+      pause = (builder?.size ?? 0) + STEP_BYTES
+    }
     if (plain && cursor.offset < firstOffset) continue
     builder ??= new BatchBuilder({
       magic: toMagic,
@@ -61,5 +72,5 @@ export function* downConvertSteps(
     })
     builder.appendFrom(cursor, cursor.offset, true)
   }
-  return builder === undefined ? Buffer.alloc(0) : builder.build()
+  return builder
 }

@@ -1,5 +1,6 @@
 import { ErrorCode } from '../errors.ts'
 import { RecordsError } from './errors.ts'
+import { finish, STEP_BYTES, type Steps } from './steps.ts'
 import { xxHash32 } from './xxhash32.ts'
 
 /**
@@ -105,12 +106,27 @@ function readHeader(source: Uint8Array, start: number, end: number, checkHeader:
 
 /** Bytes of the first frame in `source[start, end)`. Throws `RecordsError`; `limit` bounds the result. */
 export function lz4Decompress(source: Buffer, start: number, end: number, checkHeader: boolean, limit: number): Buffer {
+  return finish(lz4DecompressSteps(source, start, end, checkHeader, limit))
+}
+
+export function* lz4DecompressSteps(
+  source: Buffer,
+  start: number,
+  end: number,
+  checkHeader: boolean,
+  limit: number,
+): Steps<Buffer> {
   const header = readHeader(source, start, end, checkHeader)
   const compressed = end - start
   let output: Buffer = Buffer.allocUnsafe(Math.min(limit, Math.max(header.blockSize, Math.min(compressed * 4, 8 * 1024 * 1024))))
   let from = header.body
   let to = 0
+  let pause = STEP_BYTES
   for (;;) {
+    if (to >= pause) {
+      yield
+      pause = to + STEP_BYTES
+    }
     if (end - from < 4) broken('block size is cut')
     const field = word(source, from)
     from += 4
@@ -209,6 +225,10 @@ function encodeBlock(source: Uint8Array, start: number, end: number, target: Uin
 
 /** One frame with 64 KiB blocks. `legacyChecksum`: the checksum that format 0 wants. */
 export function lz4Compress(source: Buffer, legacyChecksum: boolean): Buffer {
+  return finish(lz4CompressSteps(source, legacyChecksum))
+}
+
+export function* lz4CompressSteps(source: Buffer, legacyChecksum: boolean): Steps<Buffer> {
   const blocks = Math.ceil(source.length / WRITE_BLOCK)
   const target = Buffer.allocUnsafe(7 + blocks * 4 + source.length + Math.ceil(source.length / 200) + 64 * (blocks + 1))
   putWord(target, 0, FRAME_MAGIC)
@@ -227,6 +247,7 @@ export function lz4Compress(source: Buffer, legacyChecksum: boolean): Buffer {
       putWord(target, to, next - to - 4)
     }
     to = next
+    if (end % STEP_BYTES === 0) yield
   }
   putWord(target, to, 0)
   return target.subarray(0, to + 4)

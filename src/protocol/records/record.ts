@@ -18,8 +18,9 @@ import {
   NO_TIMESTAMP,
   recordsCount,
 } from './batch.ts'
-import { decompress, MAX_DECOMPRESSED_BYTES } from './compression.ts'
+import { decompress, decompressSteps, MAX_DECOMPRESSED_BYTES } from './compression.ts'
 import { RecordsError } from './errors.ts'
+import type { Steps } from './steps.ts'
 
 export { RecordsError } from './errors.ts'
 
@@ -82,17 +83,54 @@ export class RecordCursor {
   private baseTimestamp = 0
   private firstSequence = -1
   private messageStart = 0
-  private limit = MAX_DECOMPRESSED_BYTES
+  private firstPosition = 0
+  private count = 0
 
   /** Starts at the batch or message at `position`, which `nextBatch` has found whole. */
   open(buffer: Buffer, position: number, limit: number = MAX_DECOMPRESSED_BYTES): this {
-    this.limit = limit
+    this.openHeader(buffer, position)
+    if (this.codec !== 0) this.openText(decompress(this.codec, this.magic, buffer, this.position, this.end, limit))
+    return this.opened()
+  }
+
+  /** `open` in pieces of work that none holds up others for long, whatever the size of the batch. */
+  *openSteps(buffer: Buffer, position: number, limit: number = MAX_DECOMPRESSED_BYTES): Steps<this> {
+    this.openHeader(buffer, position)
+    if (this.codec !== 0) this.openText(yield* decompressSteps(this.codec, this.magic, buffer, this.position, this.end, limit))
+    return this.opened()
+  }
+
+  private opened(): this {
+    this.firstPosition = this.position
+    this.count = this.left
+    return this
+  }
+
+  /** [position, end) are then the records, or the compressed payload. */
+  private openHeader(buffer: Buffer, position: number): void {
     this.magic = magicOf(buffer, position)
     this.codec = codecOf(buffer, position)
     this.logAppendTime = isLogAppendTime(buffer, position)
     if (this.magic === 2) this.openBatch(buffer, position)
     else if (this.codec === 0) this.openMessage(buffer, position)
     else this.openWrapper(buffer, position)
+  }
+
+  private openText(text: Buffer): void {
+    this.buffer = text
+    this.position = 0
+    this.end = text.length
+    if (this.magic === 2) return
+    this.left = this.countInner()
+    if (this.left === 0) throw new RecordsError('wrapper message with nothing in it')
+    this.base = this.magic === 0 ? 0 : this.innerBase(this.offset)
+  }
+
+  /** Back to before the first record of the batch that was opened last; what was decompressed is kept. */
+  rewind(): this {
+    this.position = this.firstPosition
+    this.left = this.count
+    this.atStart = true
     return this
   }
 
@@ -113,15 +151,9 @@ export class RecordCursor {
     this.headerCount = 0
     this.recordMagic = 2
     this.recordCodec = 0
-    if (this.codec === 0) {
-      this.buffer = buffer
-      this.position = position + BATCH_OVERHEAD
-      this.end = position + size
-    } else {
-      this.buffer = decompress(this.codec, 2, buffer, position + BATCH_OVERHEAD, position + size, this.limit)
-      this.position = 0
-      this.end = this.buffer.length
-    }
+    this.buffer = buffer
+    this.position = position + BATCH_OVERHEAD
+    this.end = position + size
     this.atStart = true
   }
 
@@ -207,15 +239,9 @@ export class RecordCursor {
     this.openMessage(buffer, position)
     this.readMessage()
     if (this.valueLength < 0) throw new RecordsError('wrapper message without a value')
-    const wrapperOffset = this.offset
     this.baseTimestamp = messageTimestamp(buffer, position)
-    const { valuePosition, valueLength } = this
-    this.buffer = decompress(this.codec, this.magic, buffer, valuePosition, valuePosition + valueLength, this.limit)
-    this.position = 0
-    this.end = this.buffer.length
-    this.left = this.countInner()
-    if (this.left === 0) throw new RecordsError('wrapper message with nothing in it')
-    this.base = this.magic === 0 ? 0 : this.innerBase(wrapperOffset)
+    this.position = this.valuePosition
+    this.end = this.valuePosition + this.valueLength
   }
 
   /** Whole inner messages; a cut one at the end is ignored, as Kafka does. */

@@ -1,6 +1,7 @@
 import { getInt32, putInt32 } from '../../base/bytes.ts'
 import { ErrorCode } from '../errors.ts'
 import { RecordsError } from './errors.ts'
+import { finish, STEP_BYTES, type Steps } from './steps.ts'
 
 /**
  * Snappy with the stream framing of snappy-java ("xerial"), as Kafka's clients write it: a 16 byte header, then blocks, each with an
@@ -40,12 +41,24 @@ function readPreamble(source: Uint8Array, start: number, end: number): void {
   preamble.position = position
 }
 
-/** One raw block into `target[at, at + length)`. */
-function decodeBlock(source: Uint8Array, start: number, end: number, target: Buffer, at: number, length: number): void {
-  const limit = at + length
-  let from = start
-  let to = at
-  while (from < end) {
+/** How far a raw block is decoded: next byte to read, next byte to write. */
+interface Progress {
+  from: number
+  to: number
+}
+
+/** More of the raw block `source[.., end)` into `target[at, limit)`, until its end or `pause`. */
+function decodeBlock(
+  source: Uint8Array,
+  end: number,
+  target: Buffer,
+  at: number,
+  limit: number,
+  progress: Progress,
+  pause: number,
+): void {
+  let { from, to } = progress
+  while (from < end && to < pause) {
     const tag = source[from++]!
     const kind = tag & 3
     if (kind === 0) {
@@ -78,7 +91,20 @@ function decodeBlock(source: Uint8Array, start: number, end: number, target: Buf
     else for (let i = 0; i < count; i++) target[to + i] = target[to - distance + i]!
     to += count
   }
-  if (to !== limit) broken(`block of ${length} bytes ends after ${to - at}`)
+  progress.from = from
+  progress.to = to
+}
+
+/** One raw block into `target[at, at + length)`. */
+function* decodeSteps(source: Uint8Array, start: number, end: number, target: Buffer, at: number, length: number): Steps<void> {
+  const limit = at + length
+  const progress: Progress = { from: start, to: at }
+  for (;;) {
+    decodeBlock(source, end, target, at, limit, progress, progress.to + STEP_BYTES)
+    if (progress.from === end) break
+    yield
+  }
+  if (progress.to !== limit) broken(`block of ${length} bytes ends after ${progress.to - at}`)
 }
 
 function hasHeader(source: Uint8Array, start: number, end: number): boolean {
@@ -87,8 +113,14 @@ function hasHeader(source: Uint8Array, start: number, end: number): boolean {
   return true
 }
 
-/** Visits the blocks of a framed stream. */
-function forEachBlock(source: Uint8Array, start: number, end: number, visit: (from: number, to: number) => void): void {
+interface Block {
+  readonly from: number
+  readonly end: number
+}
+
+/** The raw blocks of a framed stream. */
+function framedBlocks(source: Uint8Array, start: number, end: number): Block[] {
+  const blocks: Block[] = []
   let from = start
   while (from < end) {
     if (hasHeader(source, from, end)) {
@@ -100,36 +132,38 @@ function forEachBlock(source: Uint8Array, start: number, end: number, visit: (fr
     const size = getInt32(source, from)
     from += 4
     if (size < 0 || size > end - from) broken(`block of ${size} bytes, ${end - from} left`)
-    visit(from, from + size)
+    blocks.push({ from, end: from + size })
     from += size
   }
+  return blocks
 }
 
 /** Throws `RecordsError`; `limit` bounds the result. */
 export function snappyDecompress(source: Buffer, start: number, end: number, limit: number): Buffer {
-  if (!hasHeader(source, start, end)) {
-    if (start === end) return Buffer.alloc(0)
-    readPreamble(source, start, end)
-    const { length, position } = preamble
-    if (length > limit) tooLarge(limit)
-    const target = Buffer.allocUnsafe(length)
-    decodeBlock(source, position, end, target, 0, length)
-    return target
-  }
+  return finish(snappyDecompressSteps(source, start, end, limit))
+}
+
+export function* snappyDecompressSteps(source: Buffer, start: number, end: number, limit: number): Steps<Buffer> {
+  if (start === end) return Buffer.alloc(0)
+  const blocks = hasHeader(source, start, end) ? framedBlocks(source, start, end) : [{ from: start, end }]
   let total = 0
-  forEachBlock(source, start, end, (from, to) => {
-    readPreamble(source, from, to)
+  for (const block of blocks) {
+    readPreamble(source, block.from, block.end)
     total += preamble.length
     if (total > limit) tooLarge(limit)
-  })
+  }
   const target = Buffer.allocUnsafe(total)
   let at = 0
-  forEachBlock(source, start, end, (from, to) => {
-    readPreamble(source, from, to)
+  let pause = STEP_BYTES
+  for (const block of blocks) {
+    readPreamble(source, block.from, block.end)
     const { length, position } = preamble
-    decodeBlock(source, position, to, target, at, length)
+    yield* decodeSteps(source, position, block.end, target, at, length)
     at += length
-  })
+    if (at < pause) continue
+    yield
+    pause = at + STEP_BYTES
+  }
   return target
 }
 
@@ -215,6 +249,10 @@ function encodeBlock(source: Uint8Array, start: number, end: number, target: Uin
 
 /** Framed as snappy-java does, in blocks of 32 KiB. */
 export function snappyCompress(source: Buffer): Buffer {
+  return finish(snappyCompressSteps(source))
+}
+
+export function* snappyCompressSteps(source: Buffer): Steps<Buffer> {
   const blocks = Math.ceil(source.length / WRITE_BLOCK)
   const target = Buffer.allocUnsafe(XERIAL_HEADER + source.length + Math.ceil(source.length / 6) + 48 * (blocks + 1))
   target.set(XERIAL_MAGIC, 0)
@@ -225,6 +263,7 @@ export function snappyCompress(source: Buffer): Buffer {
     const next = encodeBlock(source, from, Math.min(source.length, from + WRITE_BLOCK), target, to + 4)
     putInt32(target, to, next - to - 4)
     to = next
+    if ((from + WRITE_BLOCK) % STEP_BYTES === 0) yield
   }
   return target.subarray(0, to)
 }

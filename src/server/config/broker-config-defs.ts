@@ -8,19 +8,18 @@ export interface BrokerConfigKey extends ConfigKey {
   readonly updateMode: UpdateMode
 }
 
-function key(
-  name: string,
-  type: ConfigType,
+function key<const N extends string, const T extends ConfigType>(
+  name: N,
+  type: T,
   defaultValue: string | null | undefined,
   importance: Importance,
   updateMode: UpdateMode,
   valid?: Validator,
-): BrokerConfigKey {
+): BrokerConfigKey & { readonly name: N; readonly type: T } {
   return { name, type, default: defaultValue, importance, updateMode, ...(valid && { valid }) }
 }
 
-/** Every key of a 1.1 broker, in 1.1's order of definition (the order in which wrong values are reported). */
-export const BROKER_CONFIG_KEYS: readonly BrokerConfigKey[] = [
+const kafkaKeys = [
   key('zookeeper.connect', 'STRING', undefined, 'HIGH', 'readOnly'),
   key('zookeeper.session.timeout.ms', 'INT', '6000', 'HIGH', 'readOnly'),
   key('zookeeper.connection.timeout.ms', 'INT', null, 'HIGH', 'readOnly'),
@@ -200,12 +199,23 @@ export const BROKER_CONFIG_KEYS: readonly BrokerConfigKey[] = [
   key('password.encoder.iterations', 'INT', '4096', 'LOW', 'readOnly', atLeast(1024)),
 ]
 
-/**
- * Keys of our own. `samsa.faithful`: historic holes to keep open (names of the table in GUARANTEES: H1, H2, ...), or `all`; empty = strict.
- */
-export const SAMSA_CONFIG_KEYS: readonly BrokerConfigKey[] = [
+/** Every key of a 1.1 broker, in 1.1's order of definition (the order in which wrong values are reported). */
+export const BROKER_CONFIG_KEYS: readonly BrokerConfigKey[] = kafkaKeys
+
+const samsaKeys = [
   key('samsa.faithful', 'LIST', '', 'LOW', 'readOnly'),
+  key('samsa.metrics.port', 'INT', '-1', 'LOW', 'readOnly'),
+  key('samsa.metrics.host', 'STRING', '127.0.0.1', 'LOW', 'readOnly'),
   key('samsa.log.level', 'STRING', 'info', 'LOW', 'readOnly', oneOf('trace', 'debug', 'info', 'warn', 'error')),
 ]
+
+/**
+ * Keys of our own. `samsa.faithful`: historic holes to keep open (names of the table in GUARANTEES: H1, H2, ...), or `all`; empty = strict.
+ * `samsa.metrics.port`: metrics in Prometheus' format over HTTP, 0 = any free port, negative = none.
+ */
+export const SAMSA_CONFIG_KEYS: readonly BrokerConfigKey[] = samsaKeys
+
+/** Name and type of every key, for the compiler. */
+export type BrokerKeyOf = (typeof kafkaKeys)[number] | (typeof samsaKeys)[number]
 
 export const BROKER_CONFIG_DEF: ConfigDef = new ConfigDef([...BROKER_CONFIG_KEYS, ...SAMSA_CONFIG_KEYS])

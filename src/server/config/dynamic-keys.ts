@@ -22,9 +22,13 @@ const READ_ONLY_NAMES: ReadonlySet<string> = new Set(
   BROKER_CONFIG_KEYS.filter(({ updateMode }) => updateMode === 'readOnly').map(({ name }) => name),
 )
 
-/** Settings of one listener's security: to be changed with the listener's prefix only. */
-const LISTENER_KEYS: ReadonlySet<string> = new Set(['listeners', 'advertised.listeners', 'listener.security.protocol.map'])
-const SECURITY_NAMES: ReadonlySet<string> = new Set([...PER_BROKER_KEYS].filter((name) => !LISTENER_KEYS.has(name)))
+/** To be changed with a listener's prefix only: the stores that a listener reads again. All other security settings pass without one. */
+const SECURITY_NAMES: ReadonlySet<string> = new Set([
+  'ssl.keystore.type',
+  'ssl.keystore.location',
+  'ssl.keystore.password',
+  'ssl.key.password',
+])
 
 /** What AlterConfigs checks types and ranges of. */
 export const DYNAMIC_BROKER_CONFIG_DEF: ConfigDef = new ConfigDef(

@@ -111,7 +111,7 @@ function send(
     finish()
     return
   }
-  Promise.all(outgoing.map(keep))
+  Promise.all(outgoing.map((one) => keep(one, isOldReader)))
     .then(() => (isOldReader ? convertAll(broker, outgoing, context, ctx.apiVersion) : undefined))
     .then(finish, (problem: unknown) => {
       broker.log.error('Error when reading or converting records for a Fetch request', problem)
@@ -119,11 +119,15 @@ function send(
     })
 }
 
-/** Makes the records outlive this turn: cold data is read off the loop, the rest copied. */
-async function keep(one: Outgoing): Promise<void> {
+/** Copying more than this would be felt by others: read off the loop instead. */
+const LARGE_BYTES = 256 * 1024
+
+/** Makes the records outlive this turn: cold data, and much of what is to be converted, is read off the loop, the rest copied. */
+async function keep(one: Outgoing, isOldReader: boolean): Promise<void> {
   const slice = one.result.records
   if (!slice) return
-  one.records = copyOf(slice.cold ? await slice.load() : slice)
+  const held = slice.cold || (isOldReader && slice.size > LARGE_BYTES) ? await slice.load() : slice
+  one.records = held.bytes ?? copyOf(held)
 }
 
 function copyOf(slice: RecordsSlice): Buffer {

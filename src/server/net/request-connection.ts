@@ -7,7 +7,7 @@ import { ApiKey } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import type { BrokerServices, RequestContext, ServedApi } from '../request-types.ts'
 import { EncodedResponse, LATER } from '../request-types.ts'
-import type { RequestMetrics } from './request-metrics.ts'
+import type { RequestMeter, RequestMetrics } from './request-metrics.ts'
 import type { WriterPool } from './writer-pool.ts'
 
 /** What all connections of a socket server share. */
@@ -48,6 +48,10 @@ class Slot implements RequestContext<ApiName> {
   readonly clientId: string
   response: AnyResponse | undefined
   isDone = false
+  meter: RequestMeter | undefined
+  startedMs = 0
+  /** When its handler returned; before that 0. */
+  handledMs = 0
   abortListener: (() => void) | undefined
 
   constructor(
@@ -203,6 +207,7 @@ export class RequestConnection implements FrameReceiver {
 
   #start(slot: Slot, reader: ByteReader, pipelined: boolean): void {
     this.#slots.push(slot)
+    const bytes = reader.remaining
     // ApiVersions of a version that we do not have: layout of v0, the error, an empty list.
     if (!slot.served) {
       this.complete(slot, new EncodedResponse(UNSUPPORTED_API_VERSIONS))
@@ -222,8 +227,11 @@ export class RequestConnection implements FrameReceiver {
       this.refuse(`${api.name} v${slot.apiVersion} from client ${slot.clientId}: ${refusal}`)
       return
     }
-    this.#host.metrics.requests[api.key]!.add(1)
+    slot.startedMs = this.#host.now()
+    slot.meter = this.#host.metrics.meterOf(api.key, request)
+    slot.meter.came(bytes, slot.startedMs)
     this.#handle(slot, request)
+    if (!slot.isDone) slot.handledMs = this.#host.now()
     if (this.#isClosed || slot.isDone) return
     if (!pipelined) this.#pause(EXCLUSIVE)
     else if (this.#slots.length >= MAX_PIPELINED) this.#pause(PIPELINE_FULL)
@@ -271,11 +279,18 @@ export class RequestConnection implements FrameReceiver {
     if (slot.isDone) throw new AssertionError(`${slot.served?.api.name} was answered twice`)
     slot.isDone = true
     slot.response = response
+    if (slot.meter !== undefined) this.#measure(slot, slot.meter)
     if (this.#slots[0] !== slot) return
     while (this.#slots.length > 0 && this.#slots[0]!.isDone) this.#encode(this.#slots.shift()!)
     if (this.#slots.length < MAX_PIPELINED / 2) this.#unpause(PIPELINE_FULL)
     if (this.#slots.length === 0 && !this.#deferred) this.#unpause(EXCLUSIVE)
     this.#host.scheduleFlush(this)
+  }
+
+  #measure(slot: Slot, meter: RequestMeter): void {
+    const now = this.#host.now()
+    const total = now - slot.startedMs
+    meter.answered(slot.handledMs === 0 ? total : slot.handledMs - slot.startedMs, total, now)
   }
 
   #encode(slot: Slot): void {

@@ -6,8 +6,7 @@ import type { Connection, FrameReceiver, Listener, Net } from '../../ports/net.t
 import type { BrokerServices, ServedApi } from '../request-types.ts'
 import type { ConnectionHost } from './request-connection.ts'
 import { RequestConnection } from './request-connection.ts'
-import type { RequestMetrics } from './request-metrics.ts'
-import { createRequestMetrics } from './request-metrics.ts'
+import { RequestMetrics } from './request-metrics.ts'
 import { WriterPool } from './writer-pool.ts'
 
 export interface SocketServerOptions {
@@ -62,7 +61,7 @@ export class SocketServer implements ConnectionHost {
     this.#options = options
     this.log = options.log
     this.maxRequestBytes = options.maxRequestBytes
-    this.metrics = createRequestMetrics(options.metrics)
+    this.metrics = new RequestMetrics(options.metrics)
     options.metrics.gauge('kafka.server:type=socket-server-metrics,name=connection-count', () => this.#connections.size)
   }
 

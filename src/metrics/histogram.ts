@@ -1,0 +1,69 @@
+/** Values from 0.001 on, in steps of 10 percent; with milliseconds that is a microsecond to eleven days. */
+const SMALLEST = 0.001
+const GROWTH = Math.log(1.1)
+const BUCKETS = 220
+/** Quantiles are those of the last five to ten minutes. */
+const WINDOW_MS = 5 * 60 * 1000
+
+/** A distribution: count and sum of everything, quantiles (within 5 percent) and the largest value of the recent past. */
+export class Histogram {
+  count = 0
+  sum = 0
+  #recent = new Uint32Array(BUCKETS)
+  #before = new Uint32Array(BUCKETS)
+  #recentMax = 0
+  #maxBefore = 0
+  #rotatedAt = Number.NEGATIVE_INFINITY
+
+  /** `now`: milliseconds of a clock that never steps back. */
+  record(value: number, now: number): void {
+    this.#rotate(now)
+    this.count++
+    this.sum += value
+    if (value > this.#recentMax) this.#recentMax = value
+    this.#recent[bucketOf(value)]!++
+  }
+
+  max(now: number): number {
+    this.#rotate(now)
+    return Math.max(this.#recentMax, this.#maxBefore)
+  }
+
+  /** Value below which the share `quantile` (0 to 1) of the recent values lies; 0 when there are none. */
+  quantile(quantile: number, now: number): number {
+    this.#rotate(now)
+    let total = 0
+    for (let i = 0; i < BUCKETS; i++) total += this.#recent[i]! + this.#before[i]!
+    if (total === 0) return 0
+    let left = quantile * total
+    for (let i = 0; i < BUCKETS; i++) {
+      left -= this.#recent[i]! + this.#before[i]!
+      if (left <= 0) return Math.min(middleOf(i), this.max(now))
+    }
+    return this.max(now)
+  }
+
+  #rotate(now: number): void {
+    const age = now - this.#rotatedAt
+    if (age < WINDOW_MS) return
+    const oldest = this.#before
+    this.#before = this.#recent
+    this.#maxBefore = this.#recentMax
+    if (age >= 2 * WINDOW_MS) {
+      this.#before.fill(0)
+      this.#maxBefore = 0
+    }
+    this.#recent = oldest.fill(0)
+    this.#recentMax = 0
+    this.#rotatedAt = now
+  }
+}
+
+function bucketOf(value: number): number {
+  if (value <= SMALLEST) return 0
+  return Math.min(BUCKETS - 1, 1 + Math.floor(Math.log(value / SMALLEST) / GROWTH))
+}
+
+function middleOf(bucket: number): number {
+  return bucket === 0 ? 0 : SMALLEST * Math.exp((bucket - 0.5) * GROWTH)
+}

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Histogram } from './histogram.ts'
+import { renderPrometheus } from './prometheus.ts'
+import { MetricRegistry } from './registry.ts'
+
+const MINUTE = 60_000
+
+test('quantiles are within 5 percent; count and sum are of everything', () => {
+  const histogram = new Histogram()
+  for (let i = 1; i <= 1000; i++) histogram.record(i / 10, 0)
+  for (const [quantile, value] of [
+    [0.5, 50],
+    [0.95, 95],
+    [0.999, 99.9],
+  ] as const) {
+    const got = histogram.quantile(quantile, 0)
+    assert.ok(Math.abs(got - value) <= value * 0.05, `${quantile}: ${got}`)
+  }
+  assert.deepEqual([histogram.count, Math.round(histogram.sum), histogram.max(0)], [1000, 50050, 100])
+  assert.equal(new Histogram().quantile(0.99, 0), 0)
+})
+
+test('quantiles forget what is older than ten minutes', () => {
+  const histogram = new Histogram()
+  histogram.record(1000, 0)
+  histogram.record(1, 6 * MINUTE)
+  assert.ok(histogram.quantile(0.99, 6 * MINUTE) > 900)
+  histogram.record(1, 11 * MINUTE)
+  assert.ok(histogram.quantile(0.99, 12 * MINUTE) < 2)
+  assert.equal(histogram.count, 3)
+  assert.equal(histogram.quantile(0.99, 100 * MINUTE), 0)
+})
+
+test('Prometheus text: families in one piece, JMX names in the help, labels escaped', () => {
+  const registry = new MetricRegistry()
+  registry.counter('kafka.server:type=BrokerTopicMetrics,name=BytesInPerSec').add(7)
+  registry.gauge('kafka.controller:type=KafkaController,name=ActiveControllerCount', () => 1)
+  registry.counter('kafka.server:type=BrokerTopicMetrics,name=BytesInPerSec,topic=a"b').add(5)
+  registry.collect((add) => add('kafka.log:type=Log,name=Size,topic=t,partition=0', 42))
+  registry.histogram('kafka.network:type=RequestMetrics,name=TotalTimeMs,request=Fetch').record(4, 0)
+  const lines = renderPrometheus(registry, 0).split('\n')
+  assert.deepEqual(lines.slice(0, 10), [
+    '# HELP kafka_server_brokertopicmetrics_bytesin_total kafka.server:type=BrokerTopicMetrics,name=BytesInPerSec',
+    '# TYPE kafka_server_brokertopicmetrics_bytesin_total counter',
+    'kafka_server_brokertopicmetrics_bytesin_total 7',
+    'kafka_server_brokertopicmetrics_bytesin_total{topic="a\\"b"} 5',
+    '# HELP kafka_controller_kafkacontroller_activecontrollercount kafka.controller:type=KafkaController,name=ActiveControllerCount',
+    '# TYPE kafka_controller_kafkacontroller_activecontrollercount gauge',
+    'kafka_controller_kafkacontroller_activecontrollercount 1',
+    '# HELP kafka_log_log_size kafka.log:type=Log,name=Size',
+    '# TYPE kafka_log_log_size gauge',
+    'kafka_log_log_size{topic="t",partition="0"} 42',
+  ])
+  assert.equal(lines[11], '# TYPE kafka_network_requestmetrics_totaltimems summary')
+  assert.match(lines[12]!, /^kafka_network_requestmetrics_totaltimems\{request="Fetch",quantile="0.5"\} [34]/)
+  assert.deepEqual(lines.slice(17), [
+    'kafka_network_requestmetrics_totaltimems_sum{request="Fetch"} 4',
+    'kafka_network_requestmetrics_totaltimems_count{request="Fetch"} 1',
+    '',
+  ])
+})
