@@ -41,6 +41,25 @@ describe('offsets', () => {
     assert.deepEqual([second.error, test.fetch()], [ErrorCode.COORDINATOR_NOT_AVAILABLE, 5])
   })
 
+  it('offsets.commit.required.acks decides for offsets and groups who is waited for; tombstones for nobody', async () => {
+    for (const acks of [-1, 1]) {
+      const test = await new TestCoordinator({ commitRequiredAcks: acks }).start()
+      test.commit(5)
+      test.commitInTransaction(6, 77)
+      const joining = test.join()
+      test.clock.advanceSync(10)
+      const { memberId } = joining.answer!
+      test.sync(memberId, 1, { [memberId]: 'X' })
+      test.coordinator.leave('g', memberId)
+      test.coordinator.deleteGroups(['g'])
+      const records = [1, 1, 1, 1, 2].map((count) => `${count} record(s)`)
+      assert.deepEqual(
+        test.topic.appended,
+        records.map((what, i) => `__consumer_offsets-${G}: ${what}, acks ${i === 4 ? 0 : acks}`),
+      )
+    }
+  })
+
   it('all offsets of a request are one batch, with sequences from 0 as 1.1 writes them', async () => {
     const test = await new TestCoordinator().start()
     const now = test.clock.wall()
