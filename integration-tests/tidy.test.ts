@@ -43,7 +43,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'async-mutex': ['src/base/mutex.ts'],
   msgpackr: ['zk/server/', 'src/sim/', 'src/lab/', 'src/client/', 'src/streams/', 'integration-tests/'],
   '@node-rs/crc32': ['src/base/crc.ts'],
-  esbuild: ['src/cli/build-distribution.ts'],
+  esbuild: ['src/cli/build-distribution.ts', 'src/cli/build-package.ts'],
 }
 
 /** Folders that talk to the platform by themselves; everybody else goes through the ports. */
@@ -56,6 +56,7 @@ const platformFolders = [
   'zk/',
   'integration-tests/',
   'src/server/main.ts',
+  'src/sim/main.ts',
 ]
 const bannedGlobals =
   /(?<![.\w'"`])(Date\.now|new Date\(\)|performance\.now|Math\.random|setTimeout|setInterval|setImmediate)(?![\w'"`])/
@@ -67,7 +68,10 @@ const entries = [
   'zk/server/server-main.ts',
   'src/cli/main.ts',
   'src/cli/build-distribution.ts',
+  'src/cli/build-package.ts',
+  'src/cli/docker/main.ts',
   'src/lab/main.ts',
+  'src/sim/main.ts',
   'integration-tests/run-tests.ts',
 ]
 

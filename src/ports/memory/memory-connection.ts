@@ -24,10 +24,15 @@ export interface Bound {
 export interface Host {
   readonly name: string
   readonly address: string
+  /** Of the process that runs there. */
+  clock: Clock
   readonly bound: Map<number, Bound>
   readonly ends: Set<End>
   nextPort: number
   refusing: boolean
+  /** Without power. `lost` are the peers of the connections that it had. */
+  off: boolean
+  readonly lost: (End | undefined)[]
 }
 
 /** What a connection needs of the network around it. */
@@ -190,11 +195,11 @@ export class End implements Connection, FrameTransport {
     this.vanish()
     if (this.#reader === undefined) return
     const error = code === undefined ? undefined : systemError(code, `${this.remote.address}:${this.remote.port}`)
-    this.#network.clock.soon(() => this.receiver.onClose(reason, error))
+    this.host.clock.soon(() => this.receiver.onClose(reason, error))
   }
 
-  /** As `fail`, but nobody on this side is told. */
-  vanish(): void {
+  /** As `fail`, but nobody on this side is told; when `silent` the peer neither. */
+  vanish(silent = false): void {
     if (this.#over) return
     this.#over = true
     this.host.ends.delete(this)
@@ -205,10 +210,10 @@ export class End implements Connection, FrameTransport {
     const queue = this.#queue
     this.#queue = []
     this.#queuedBytes = 0
-    this.#network.clock.soon(() => {
+    this.host.clock.soon(() => {
       for (const entry of queue) entry.released?.()
     })
-    this.#sendEnd()
+    if (!silent) this.#sendEnd()
   }
 
   stopReading(): void {
@@ -246,7 +251,7 @@ export class End implements Connection, FrameTransport {
     }
     if (this.#ending && this.#queue.length === 0 && !this.#sentEnd) {
       this.#sendEnd()
-      this.#linger = this.#network.clock.timer(LINGER_MS, () => this.fail('local'))
+      this.#linger = this.host.clock.timer(LINGER_MS, () => this.fail('local'))
     }
   }
 
@@ -283,7 +288,7 @@ export class End implements Connection, FrameTransport {
     if (this.#readScheduled || !this.#reading || this.#over || !this.#established) return
     if (this.#unread.length === 0 && !this.#endArrived) return
     this.#readScheduled = true
-    this.#network.clock.soon(() => {
+    this.host.clock.soon(() => {
       this.#readScheduled = false
       if (this.#reading && !this.#over) this.#readOnce()
     })
@@ -301,7 +306,7 @@ export class End implements Connection, FrameTransport {
     const room = target ?? Buffer.alloc(bytes)
     this.#takeUnread(room, bytes)
     const { peer } = this
-    this.#network.clock.soon(() => peer.#acknowledge(bytes))
+    peer.host.clock.soon(() => peer.#acknowledge(bytes))
     if (!this.#ending) {
       if (target === undefined) this.#reader?.feed(room, 0, bytes)
       else this.#reader?.filled(bytes)
@@ -332,7 +337,7 @@ export class End implements Connection, FrameTransport {
       return
     }
     this.#reading = false
-    this.#network.clock.timer(1, () => {
+    this.host.clock.timer(1, () => {
       if (!this.#over) this.#onEnd()
     })
   }

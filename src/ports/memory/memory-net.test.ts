@@ -87,6 +87,17 @@ test('a reset loses what is on the way and both sides learn of it', async () => 
   assert.deepEqual([far.text, far.closes, near.closes, near.error?.code], ['', ['remote'], ['remote'], 'ECONNRESET'])
 })
 
+test('a machine without power says nothing; when it is back it resets what it does not know', async () => {
+  const { clock, network, near, far } = await connected()
+  network.powerOff('b')
+  near.connection.write(frameOf('into the dark'))
+  await clock.advance(5000)
+  assert.deepEqual([near.closes, far.closes, far.text], [[], [], ''])
+  network.boot('b')
+  await clock.advance(10)
+  assert.deepEqual([near.closes, near.error?.code, far.closes], [['remote'], 'ECONNRESET', []])
+})
+
 test('the same seed gives the same run', async () => {
   const run = async () => {
     const { clock, near, far } = await connected()

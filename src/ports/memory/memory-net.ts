@@ -33,9 +33,13 @@ export class MemoryNetwork implements Surroundings {
     this.splitReads = options.splitReads ?? true
   }
 
-  /** The net as seen from a machine, which is made when new. Others reach it by its name; itself also as `localhost`. */
-  host(name: string): Net {
+  /**
+   * The net as seen from a machine, which is made when new. Others reach it by its name; itself also as `localhost`. What the net tells
+   * the machine's process comes over `clock`, so that a stopped process hears nothing while its system goes on receiving.
+   */
+  host(name: string, clock: Clock = this.clock): Net {
     const host = this.#host(name)
+    host.clock = clock
     return {
       listen: async (where, accept) => listen(host, where, accept),
       connect: (where, receiver) => this.#connect(host, where, receiver),
@@ -91,6 +95,23 @@ export class MemoryNetwork implements Surroundings {
     for (const end of [...host.ends]) end.vanish()
   }
 
+  /** The machine loses power: as `kill`, but its peers hear nothing until it is back (`boot`) and resets what it does not know. */
+  powerOff(name: string): void {
+    const host = this.#host(name)
+    host.off = true
+    host.bound.clear()
+    for (const end of [...host.ends]) {
+      host.lost.push(end.peer)
+      end.vanish(true)
+    }
+  }
+
+  boot(name: string): void {
+    const host = this.#host(name)
+    host.off = false
+    for (const end of host.lost.splice(0)) end?.fail('remote', 'ECONNRESET')
+  }
+
   delay(): number {
     const [low, high] = this.#delay
     return low + this.rng.next() * (high - low)
@@ -100,7 +121,17 @@ export class MemoryNetwork implements Surroundings {
     let host = this.#hosts.get(name)
     if (host === undefined) {
       const address = `10.0.0.${this.#hosts.size + 1}`
-      host = { name, address, bound: new Map(), ends: new Set(), nextPort: 32_768, refusing: false }
+      host = {
+        name,
+        address,
+        clock: this.clock,
+        bound: new Map(),
+        ends: new Set(),
+        nextPort: 32_768,
+        refusing: false,
+        off: false,
+        lost: [],
+      }
       this.#hosts.set(name, host)
     }
     return host
@@ -129,10 +160,10 @@ export class MemoryNetwork implements Surroundings {
     client.peer = server
     server.peer = client
     server.remote = { address: from.address, port: client.localPort }
-    client.connectTimer = this.clock.timer(where.timeoutMs, () => client.fail('timeout', 'ETIMEDOUT'))
+    client.connectTimer = from.clock.timer(where.timeoutMs, () => client.fail('timeout', 'ETIMEDOUT'))
     const attempt = () => {
       if (client.isOver) return
-      if (this.isBlocked(from, to) || this.isBlocked(to, from)) this.clock.timer(10, attempt)
+      if (to.off || this.isBlocked(from, to) || this.isBlocked(to, from)) this.clock.timer(10, attempt)
       else this.#arrive(client, server, to)
     }
     this.clock.timer(this.delay(), attempt)
@@ -147,8 +178,8 @@ export class MemoryNetwork implements Surroundings {
       return
     }
     server.established()
-    this.clock.timer(this.delay(), () => client.established())
-    if (bound.waiting === undefined) server.offer(bound.accept)
+    client.host.clock.timer(this.delay(), () => client.established())
+    if (bound.waiting === undefined) to.clock.soon(() => server.offer(bound.accept))
     else bound.waiting.push(server)
   }
 }

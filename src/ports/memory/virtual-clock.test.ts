@@ -49,6 +49,22 @@ test('advance lets promises settle between timers', async () => {
   )
 })
 
+test('who waits for the rest of a time is not woken just before it, again and again', () => {
+  for (let i = 1; i < 5000; i++) {
+    const clock = new VirtualClock({ now: (i * 7919.123456789) / 3 })
+    const start = clock.now()
+    let rings = 0
+    const wait = () => {
+      rings++
+      const elapsed = clock.now() - start
+      if (elapsed < 300 && rings < 100) clock.timer(300 - elapsed, wait)
+    }
+    clock.timer(300 * 0.3337, wait)
+    clock.advanceSync(1000)
+    assert.equal(rings, 2, `round ${i}`)
+  }
+})
+
 test('the wall clock can jump, the monotonic one does not', () => {
   const clock = new VirtualClock({ wall: 1_000_000 })
   clock.wallOffset -= 500_000

@@ -5,6 +5,12 @@ import type { Clock, Timer } from '../clock.ts'
 /** A moment in the reach of today's time stamps. */
 const DEFAULT_WALL = 1_500_000_000_000
 
+/**
+ * Time goes in steps of 1/1024 ms, whose sums are exact: else a timer set for a moment could ring just before it, and who then sets it
+ * anew for the tiny rest would do so for ever, since adding that does not change the time.
+ */
+const GRAIN = 1024
+
 class VirtualTimer implements Timer {
   readonly at: number
   readonly sequence: number
@@ -35,7 +41,7 @@ export class VirtualClock implements Clock {
   wallOffset: number
 
   constructor(options: { readonly now?: Millis; readonly wall?: EpochMillis } = {}) {
-    this.#now = options.now ?? 0
+    this.#now = Math.ceil((options.now ?? 0) * GRAIN) / GRAIN
     this.wallOffset = (options.wall ?? DEFAULT_WALL) - this.#now
   }
 
@@ -49,7 +55,7 @@ export class VirtualClock implements Clock {
 
   timer(delayMs: Millis, fn: () => void): Timer {
     assert(Number.isFinite(delayMs), `delay is ${delayMs} ms`)
-    const timer = new VirtualTimer(this.#now + Math.max(delayMs, 0), this.#sequence++, fn)
+    const timer = new VirtualTimer(this.#now + Math.ceil(Math.max(delayMs, 0) * GRAIN) / GRAIN, this.#sequence++, fn)
     push(this.#heap, timer)
     return timer
   }

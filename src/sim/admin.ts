@@ -1,0 +1,139 @@
+import { openZkSession } from '../../zk/client/index.ts'
+import { kafkaZkOn } from '../../zk/store/index.ts'
+import type { KafkaZk } from '../../zk/store/types.ts'
+import { NO_ANSWER, SimClient } from './client.ts'
+import type { Cluster } from './cluster.ts'
+import type { Fault } from './nemesis.ts'
+import type { ZnodeChecker } from './znode-checker.ts'
+
+/** The administrator: requests to the controller, and the tools that write znodes. */
+export class Admin {
+  readonly client: SimClient
+  readonly #cluster: Cluster
+  readonly #znodes: ZnodeChecker
+  #zk: KafkaZk | undefined
+  #topics = 0
+  /** Topics whose deletion was asked for. */
+  readonly deleted = new Set<string>()
+  /** Topics made during the run that nobody writes to. */
+  readonly spare: string[] = []
+
+  constructor(cluster: Cluster, znodes: ZnodeChecker) {
+    this.#cluster = cluster
+    this.#znodes = znodes
+    this.client = new SimClient(cluster.world, 'admin', cluster.brokers.length)
+  }
+
+  async #zooKeeper(): Promise<KafkaZk> {
+    if (this.#zk !== undefined) return this.#zk
+    const { clock } = this.client
+    const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+    const options = { connect: 'zookeeper:2181', sessionTimeoutMs: 10_000, connectionTimeoutMs: 60_000 }
+    const session = openZkSession(options, clock, quiet, this.#cluster.zooKeeper.connections('admin', clock))
+    const zk = kafkaZkOn(session, {}, clock, quiet)
+    this.#zk = zk
+    await session.start()
+    return zk
+  }
+
+  /** Tries until the topic is there. */
+  async createTopic(topic: string, partitions: number, replication: number): Promise<void> {
+    for (;;) {
+      const controller = this.#cluster.controller?.id ?? this.client.anyBroker()
+      const error = await this.client.call(
+        controller,
+        'CreateTopics',
+        {
+          createTopicRequests: [
+            { topic, numPartitions: partitions, replicationFactor: replication, replicaAssignment: [], configEntries: [] },
+          ],
+          timeout: 2000,
+        },
+        ({ topicErrors }) => topicErrors[0]!.errorCode,
+      )
+      if (error === 0 || error === 36) return
+      await this.client.sleep(200)
+    }
+  }
+
+  /** Tries once; what becomes of it is for the cluster to say. */
+  apply(fault: Fault): void {
+    const run = this.#run(fault)
+    run.catch((error: unknown) => this.#cluster.world.trace.add('admin', fault.kind, `failed: ${(error as Error).message}`))
+  }
+
+  async #run({ kind, draw, broker }: Fault): Promise<void> {
+    const controller = this.#cluster.controller?.id ?? broker
+    const partitions = [...this.#znodes.partitions.values()].filter(({ topic }) => !this.deleted.has(topic))
+    const one = partitions[draw % Math.max(1, partitions.length)]
+    switch (kind) {
+      case 'createTopic': {
+        const topic = `spare-${this.#topics++}`
+        this.spare.push(topic)
+        await this.#request(controller, topic, 1 + (draw % 3))
+        return
+      }
+      case 'deleteTopic': {
+        const topic = this.spare.shift()
+        if (topic === undefined) return
+        this.deleted.add(topic)
+        const done = await this.client.call(controller, 'DeleteTopics', { topics: [topic], timeout: 2000 }, () => true)
+        if (done === NO_ANSWER) await (await this.#zooKeeper()).createDeleteTopic(topic)
+        return
+      }
+      case 'addPartitions': {
+        const topic = this.spare[0]
+        if (topic === undefined) return
+        const count = partitions.filter((other) => other.topic === topic).length + 1
+        const change = { topic, newPartitions: { count, assignment: null } }
+        await this.client.call(
+          controller,
+          'CreatePartitions',
+          { topicPartitions: [change], timeout: 2000, validateOnly: false },
+          () => {},
+        )
+        return
+      }
+      case 'preferredElection':
+        await (await this.#zooKeeper()).createPreferredReplicaElection(
+          partitions.map(({ topic, partition }) => ({ topic, partition })),
+        )
+        return
+      case 'reassign': {
+        if (one === undefined) return
+        const replicas = this.#cluster.brokers.map(({ id }) => (id + draw) % this.#cluster.brokers.length)
+        const size = one.topic.startsWith('__') ? 3 : Math.min(3, replicas.length)
+        await (await this.#zooKeeper()).createReassignments(new Map([[`${one.topic}-${one.partition}`, replicas.slice(0, size)]]))
+        return
+      }
+      case 'moveController':
+        await (await this.#zooKeeper()).session.request({ op: 'delete', path: '/controller', version: -1 })
+        return
+      case 'moveLeader': {
+        if (one === undefined) return
+        const assigned = this.#cluster.assignment(one.topic, one.partition)
+        const by = 1 + (draw % Math.max(1, assigned.length - 1))
+        const rotated = assigned.map((_, i) => assigned[(i + by) % assigned.length]!)
+        const zk = await this.#zooKeeper()
+        await this.#untilGone('/admin/reassign_partitions')
+        await zk.createReassignments(new Map([[`${one.topic}-${one.partition}`, rotated]]))
+        await this.#untilGone('/admin/reassign_partitions')
+        await zk.createPreferredReplicaElection([{ topic: one.topic, partition: one.partition }])
+        return
+      }
+      default:
+        throw new Error(`not a fault of ours: ${kind}`)
+    }
+  }
+
+  /** At most two seconds. */
+  async #untilGone(path: string): Promise<void> {
+    for (let tries = 0; tries < 40 && this.#cluster.zooKeeper.machine.tree.get(path) !== undefined; tries++)
+      await this.client.sleep(50)
+  }
+
+  async #request(controller: number, topic: string, partitions: number): Promise<void> {
+    const request = { topic, numPartitions: partitions, replicationFactor: 3, replicaAssignment: [], configEntries: [] }
+    await this.client.call(controller, 'CreateTopics', { createTopicRequests: [request], timeout: 2000 }, () => {})
+  }
+}

@@ -1,0 +1,81 @@
+import type { World } from './world.ts'
+
+/** How a send was made: what is promised about it depends on it. */
+export type SendKind = 'all' | 'one' | 'idempotent' | 'transactional'
+
+export interface Sent {
+  readonly topic: string
+  readonly partition: number
+  readonly producer: string
+  readonly kind: SendKind
+  /** Position among the values of its producer. */
+  readonly number: number
+  readonly at: number
+  /** Of a transactional one. */
+  readonly transaction?: number
+}
+
+export interface Acked {
+  readonly topic: string
+  readonly partition: number
+  /** -1: the broker says "duplicate" and does not tell where. */
+  readonly offset: number
+  readonly value: string
+  readonly kind: SendKind
+}
+
+export type TransactionOutcome = 'open' | 'committed' | 'aborted' | 'unknown'
+
+export interface Transaction {
+  readonly id: number
+  readonly producer: string
+  readonly values: string[]
+  outcome: TransactionOutcome
+}
+
+/** What the clients asked and what they were told. A lost answer is "unknown", never "failed". */
+export class History {
+  readonly sent = new Map<string, Sent>()
+  readonly acked: Acked[] = []
+  /** `topic-partition` -> offset -> value, as consumers were told. */
+  readonly read = new Map<string, Map<number, string>>()
+  /** The same of read_committed consumers. */
+  readonly readCommitted = new Map<string, Map<number, string>>()
+  readonly transactions: Transaction[] = []
+  counts = { sends: 0, acks: 0, failures: 0, reads: 0, commits: 0, rebalances: 0 }
+  readonly #world: World
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  send(value: string, sent: Omit<Sent, 'at'>): void {
+    this.counts.sends++
+    this.sent.set(value, { ...sent, at: this.#world.clock.now() })
+  }
+
+  ack(value: string, offset: number): void {
+    const sent = this.sent.get(value)
+    if (sent === undefined) return
+    this.counts.acks++
+    this.acked.push({ topic: sent.topic, partition: sent.partition, offset, value, kind: sent.kind })
+  }
+
+  /** A consumer was given a value. The same offset must have had it before. */
+  reads(partition: string, offset: number, value: string, isCommitted: boolean): void {
+    this.counts.reads++
+    const map = isCommitted ? this.readCommitted : this.read
+    let known = map.get(partition)
+    if (known === undefined) map.set(partition, (known = new Map()))
+    const before = known.get(offset)
+    if (before !== undefined && before !== value)
+      this.#world.violation('offset-function', `${partition}@${offset} was read as ${before} and as ${value}`)
+    known.set(offset, value)
+  }
+
+  begin(producer: string): Transaction {
+    const transaction: Transaction = { id: this.transactions.length, producer, values: [], outcome: 'open' }
+    this.transactions.push(transaction)
+    return transaction
+  }
+}

@@ -1,0 +1,146 @@
+/** `npm run sim -- [--preset NAME] (--seed N | --seeds N [--from N]) [--trace FILE] [--verbose] [--shrink]`, `--canaries`, `--print FILE`. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { CANARIES } from './canaries.ts'
+import { PRESETS } from './presets.ts'
+import type { RunResult } from './run.ts'
+import { runSeed } from './run.ts'
+import { shrinkFaults } from './shrink.ts'
+import { firstDetection, sweep } from './sweep.ts'
+import { decodeTrace, encodeTrace, timelineLine } from './trace.ts'
+
+const USAGE = `npm run sim -- OPTIONS
+  --preset NAME     ${Object.keys(PRESETS).join(', ')} (default swarm)
+  --seed N          one seed; its timeline is printed
+  --seeds N         so many seeds, --from N (default 1); prints those that fail
+  --verbose         with --seed: the brokers' log lines too
+  --shrink          with --seed: the fewest faults that still fail
+  --set KEY=VALUE   a broker property, as often as wanted
+  --trace FILE      with --seed: writes the trace (msgpack)
+  --print FILE      prints a trace as a timeline
+  --canaries        looks for the first seed that notices each broken rule, up to --seeds (default 300)
+`
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+function numberOf(name: string, text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise
+  if (!/^\d+$/.test(text)) throw new Error(`--${name} ${text}: a whole number was expected`)
+  return Number(text)
+}
+
+function propertiesOf(settings: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    settings.map((setting) => {
+      const equals = setting.indexOf('=')
+      if (equals < 1) throw new Error(`--set ${setting}: KEY=VALUE was expected`)
+      return [setting.slice(0, equals), setting.slice(equals + 1)]
+    }),
+  )
+}
+
+function verdict({ seed, preset, violations, traceHash, virtualMs, events, counts }: RunResult): string {
+  const what = violations.length === 0 ? 'clean' : violations.map(({ check, message }) => `${check}: ${message}`).join('\n  ')
+  const time = (virtualMs / 1000).toFixed(1)
+  return `${preset} seed ${seed}: ${what}\n  ${time} virtual s, ${events} events, ${counts.sends} sent, ${counts.acks} acknowledged, trace ${traceHash}`
+}
+
+interface Settings {
+  readonly preset: string
+  readonly properties: Readonly<Record<string, string>>
+}
+
+async function runOne(
+  seed: number,
+  settings: Settings,
+  isVerbose: boolean,
+  file: string | undefined,
+  shrinks: boolean,
+): Promise<number> {
+  const result = await runSeed({ ...settings, seed, isVerbose })
+  for (const entry of result.trace) say(timelineLine(entry))
+  if (file !== undefined) writeFileSync(file, encodeTrace(result.trace))
+  say(verdict(result))
+  if (result.violations.length === 0) return 0
+  if (shrinks) {
+    const { check } = result.violations[0]!
+    const { faults, runs } = await shrinkFaults(result.plan.faults, async (fewer) => {
+      const again = await runSeed({ ...settings, seed, faults: fewer })
+      return again.violations[0]?.check === check
+    })
+    say(`${faults.length} of ${result.plan.faults.length} faults are enough (${runs} runs):`)
+    for (const fault of faults) say(`  ${JSON.stringify(fault)}`)
+  }
+  return 1
+}
+
+async function runMany(from: number, count: number, settings: Settings): Promise<number> {
+  const started = process.hrtime.bigint()
+  const seconds = () => Number(process.hrtime.bigint() - started) / 1e9
+  const seeds = Array.from({ length: count }, (_, i) => from + i)
+  const result = await sweep(settings, seeds, (one, done) => {
+    if (one.violations.length > 0) say(verdict(one))
+    if (done % 100 === 0) say(`${done} seeds, ${(done / seconds()).toFixed(2)} per second`)
+  })
+  const hours = (result.virtualMs / 3_600_000 / seconds()) * 60
+  say(
+    `rare states, and in how many seeds: ${[...result.sometimes]
+      .sort()
+      .map(([name, n]) => `${name} ${n}`)
+      .join(', ')}`,
+  )
+  say(
+    `${settings.preset}: ${result.seeds} seeds from ${from}, ${result.failed.length} failed, ${result.acks} records acknowledged, ` +
+      `${(result.seeds / seconds()).toFixed(2)} seeds per second, ${hours.toFixed(2)} virtual hours per minute`,
+  )
+  return result.failed.length === 0 ? 0 : 1
+}
+
+async function runCanaries(upTo: number): Promise<number> {
+  let missed = 0
+  for (const canary of CANARIES) {
+    const found = await firstDetection(canary, 1, upTo)
+    if (found === undefined) missed++
+    const what = found === undefined ? `not within ${upTo}` : `${found.seed} | ${found.violations[0]!.check}`
+    say(`| ${canary.name} | ${canary.about} | ${canary.preset} | ${what} |`)
+  }
+  return missed === 0 ? 0 : 1
+}
+
+async function main(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      preset: { type: 'string', default: 'swarm' },
+      seed: { type: 'string' },
+      seeds: { type: 'string' },
+      from: { type: 'string' },
+      set: { type: 'string', multiple: true, default: [] },
+      verbose: { type: 'boolean', default: false },
+      shrink: { type: 'boolean', default: false },
+      trace: { type: 'string' },
+      print: { type: 'string' },
+      canaries: { type: 'boolean', default: false },
+    },
+  })
+  if (values.print !== undefined) {
+    for (const entry of decodeTrace(readFileSync(values.print))) say(timelineLine(entry))
+    return 0
+  }
+  if (values.canaries) return runCanaries(numberOf('seeds', values.seeds, 300))
+  const settings = { preset: values.preset, properties: propertiesOf(values.set) }
+  if (values.seed !== undefined)
+    return runOne(numberOf('seed', values.seed, 1), settings, values.verbose, values.trace, values.shrink)
+  if (values.seeds !== undefined) return runMany(numberOf('from', values.from, 1), numberOf('seeds', values.seeds, 1), settings)
+  process.stdout.write(USAGE)
+  return 2
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`)
+  process.exitCode = 2
+}

@@ -1,0 +1,188 @@
+import type { SeededRng } from '../ports/memory/seeded-rng.ts'
+import type { Fault, FaultWeights } from './nemesis.ts'
+import { planFaults } from './nemesis.ts'
+import type { NetWeather } from './world.ts'
+import { FINE_WEATHER } from './world.ts'
+
+/** Everything that a run does, drawn from its seed. Plain data. */
+export interface RunPlan {
+  readonly preset: string
+  readonly brokers: number
+  readonly partitions: number
+  readonly replication: number
+  readonly properties: Readonly<Record<string, string>>
+  readonly weather: NetWeather
+  readonly slowZooKeeperMs: number
+  readonly faultsMs: number
+  readonly faults: readonly Fault[]
+  readonly workload: Workload
+  readonly expects: Expectations
+}
+
+/** How many clients of each kind. */
+export interface Workload {
+  readonly all: number
+  readonly one: number
+  readonly idempotent: number
+  readonly transactional: number
+  readonly consumers: number
+  readonly committedConsumers: number
+  readonly groupMembers: number
+  readonly pauseMs: number
+}
+
+export interface Expectations {
+  readonly durability: boolean
+  readonly strongIsr: boolean
+  readonly allowsUnclean: boolean
+}
+
+interface Preset {
+  readonly about: string
+  readonly weights: FaultWeights
+  readonly properties?: Readonly<Record<string, string>>
+  readonly workload?: Partial<Workload>
+  readonly expects?: Partial<Expectations>
+  readonly partitions?: number
+  readonly faultsMs?: number
+  /** Mean pause between faults, at most; at least a third of it. */
+  readonly pauseMs?: number
+  /** Take a random part of the weights for each seed. */
+  readonly isSwarm?: boolean
+}
+
+const WORKLOAD: Workload = {
+  all: 1,
+  one: 0,
+  idempotent: 1,
+  transactional: 0,
+  consumers: 1,
+  committedConsumers: 0,
+  groupMembers: 0,
+  pauseMs: 60,
+}
+const STRICT: Expectations = { durability: true, strongIsr: true, allowsUnclean: false }
+
+const PROCESS: FaultWeights = { kill: 4, killAtDiskCall: 2, stop: 2, pause: 3, killAll: 0.5 }
+const NETWORK: FaultWeights = { cut: 3, isolate: 2, reset: 2, jepsen: 1, cutClient: 2 }
+const ZOOKEEPER: FaultWeights = { moveController: 2, expire: 3, cutZooKeeper: 3, zooKeeperDown: 1, slowZooKeeper: 2 }
+const DISK: FaultWeights = { diskError: 2, diskFull: 1 }
+const ADMIN: FaultWeights = {
+  moveLeader: 2,
+  moveController: 1,
+  createTopic: 2,
+  deleteTopic: 2,
+  addPartitions: 1,
+  preferredElection: 3,
+  reassign: 2,
+}
+const EVERYTHING: FaultWeights = { ...PROCESS, ...NETWORK, ...ZOOKEEPER, ...DISK, ...ADMIN, clockJump: 1 }
+const CORE: FaultWeights = {
+  kill: 4,
+  killAtDiskCall: 1,
+  pause: 4,
+  cut: 6,
+  isolate: 3,
+  jepsen: 1,
+  reset: 1,
+  expire: 2,
+  cutZooKeeper: 3,
+  slowZooKeeper: 2,
+  preferredElection: 2,
+  moveLeader: 8,
+  moveController: 2,
+}
+const SYNCED = { 'log.flush.interval.messages': '1' }
+
+export const PRESETS: Readonly<Record<string, Preset>> = {
+  calm: { about: 'no faults', weights: {} },
+  crash: { about: 'processes die, stop, freeze', weights: { ...PROCESS, preferredElection: 2 } },
+  network: { about: 'partitions of every kind, resets', weights: { ...NETWORK, preferredElection: 2 } },
+  zookeeper: {
+    about: 'sessions expire, ZooKeeper slow, cut off or down',
+    weights: { ...ZOOKEEPER, preferredElection: 2, kill: 1 },
+  },
+  disk: { about: 'directories fail, disks fill up', weights: { ...DISK, kill: 1, preferredElection: 1 } },
+  power: {
+    about: 'machines lose power; every batch is synced',
+    weights: { powerLoss: 5, kill: 1, pause: 1, preferredElection: 1 },
+    properties: SYNCED,
+  },
+  admin: { about: 'topics come, go and move while brokers die', weights: { ...ADMIN, kill: 3, expire: 2, pause: 1 } },
+  core: {
+    about: 'one partition, short and violent: the replication protocol alone',
+    weights: CORE,
+    isSwarm: true,
+    partitions: 1,
+    faultsMs: 12_000,
+    pauseMs: 1000,
+    workload: { idempotent: 1, all: 1, one: 1, consumers: 1, pauseMs: 40 },
+  },
+  swarm: { about: 'a random part of everything', weights: EVERYTHING, isSwarm: true },
+  groups: {
+    about: 'consumer groups under a swarm',
+    weights: EVERYTHING,
+    isSwarm: true,
+    workload: { groupMembers: 3, consumers: 0, idempotent: 1, all: 0 },
+  },
+  transactions: {
+    about: 'transactions under a swarm',
+    weights: EVERYTHING,
+    isSwarm: true,
+    workload: { transactional: 2, committedConsumers: 1, consumers: 0, idempotent: 0, all: 0 },
+  },
+  unclean: {
+    about: 'unclean elections allowed: acknowledged records may go (H1)',
+    weights: { ...PROCESS, ...NETWORK, preferredElection: 2 },
+    properties: { 'unclean.leader.election.enable': 'true', 'min.insync.replicas': '1' },
+    workload: { idempotent: 0, all: 1, one: 1 },
+    expects: { durability: false, strongIsr: false, allowsUnclean: true },
+  },
+}
+
+export const FAULTS_MS = 20_000
+
+/** Draws the plan of a seed. */
+export function planRun(rng: SeededRng, presetName: string): RunPlan {
+  const preset = PRESETS[presetName]
+  if (preset === undefined) throw new Error(`unknown preset ${presetName}; there are ${Object.keys(PRESETS).join(', ')}`)
+  const brokers = 3
+  const isFine = rng.next() < 0.3
+  const weights = preset.isSwarm ? someOf(rng, preset.weights) : preset.weights
+  const longest = preset.pauseMs ?? 2000
+  const pauseMs = longest / 6 + rng.next() * longest
+  const faultsMs = preset.faultsMs ?? FAULTS_MS
+  return {
+    preset: presetName,
+    brokers,
+    partitions: preset.partitions ?? rng.int(1, 4),
+    replication: 3,
+    properties: { ...drawnProperties(rng), ...preset.properties },
+    weather: isFine
+      ? FINE_WEATHER
+      : { delayMs: [0.1, 1 + rng.next() * 10], lateShare: rng.next() * 0.03, lateMs: rng.next() * 600 },
+    slowZooKeeperMs: rng.next() < 0.5 ? 2 : rng.next() * 60,
+    faultsMs,
+    faults: planFaults(rng.fork('faults'), { weights, durationMs: faultsMs, pauseMs, brokers }),
+    workload: { ...WORKLOAD, ...preset.workload },
+    expects: { ...STRICT, ...preset.expects },
+  }
+}
+
+/** One kind alone in a fifth of the seeds, else each with even chance. */
+function someOf(rng: SeededRng, weights: FaultWeights): FaultWeights {
+  const entries = Object.entries(weights)
+  if (rng.next() < 0.2) return Object.fromEntries([entries[rng.int(0, entries.length)]!])
+  return Object.fromEntries(entries.filter(() => rng.next() < 0.5))
+}
+
+function drawnProperties(rng: SeededRng): Record<string, string> {
+  const drawn: Record<string, string> = {}
+  if (rng.next() < 0.3) drawn['log.segment.bytes'] = String(rng.int(300, 5000))
+  if (rng.next() < 0.3) drawn['replica.high.watermark.checkpoint.interval.ms'] = String(rng.int(50, 5000))
+  if (rng.next() < 0.3) drawn['replica.fetch.max.bytes'] = String(rng.int(200, 2000))
+  if (rng.next() < 0.3) drawn['num.replica.fetchers'] = '2'
+  if (rng.next() < 0.2) drawn['replica.lag.time.max.ms'] = String(rng.int(500, 4000))
+  if (rng.next() < 0.2) drawn['log.index.interval.bytes'] = '100'
+  return drawn
+}

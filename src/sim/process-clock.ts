@@ -1,0 +1,81 @@
+import type { EpochMillis, Millis } from '../base/ids.ts'
+import type { Clock, Timer } from '../ports/clock.ts'
+import type { VirtualClock } from '../ports/memory/virtual-clock.ts'
+
+/**
+ * The time of one simulated process, and the only way into it: timers, bytes of the net, answers of the disk and of ZooKeeper all come
+ * through here. A stopped process (SIGSTOP) finds everything waiting when it goes on; a dead one is never entered again, so that its promises
+ * stand still for ever.
+ */
+export class ProcessClock implements Clock {
+  readonly #world: VirtualClock
+  readonly #onEnter: (run: () => void) => void
+  #alive = true
+  #paused = false
+  #waiting: (() => void)[] = []
+  /** Milliseconds by which this machine's wall clock is wrong. */
+  wallSkew = 0
+
+  /** `onEnter` runs what is handed to it as this process. */
+  constructor(world: VirtualClock, onEnter: (run: () => void) => void = (run) => run()) {
+    this.#world = world
+    this.#onEnter = onEnter
+  }
+
+  get isAlive(): boolean {
+    return this.#alive
+  }
+
+  get isPaused(): boolean {
+    return this.#paused
+  }
+
+  now(): Millis {
+    return this.#world.now()
+  }
+
+  wall(): EpochMillis {
+    return this.#world.wall() + this.wallSkew
+  }
+
+  timer(delayMs: Millis, fn: () => void): Timer {
+    if (!this.#alive) return { cancel: () => {} }
+    let cancelled = false
+    const timer = this.#world.timer(delayMs, () =>
+      this.enter(() => {
+        if (!cancelled) fn()
+      }),
+    )
+    return {
+      cancel: () => {
+        cancelled = true
+        timer.cancel()
+      },
+    }
+  }
+
+  soon(fn: () => void): void {
+    if (this.#alive) this.#world.soon(() => this.enter(fn))
+  }
+
+  /** Runs `fn` as this process: now, or when it goes on, or never. */
+  enter(fn: () => void): void {
+    if (!this.#alive) return
+    if (this.#paused) this.#waiting.push(fn)
+    else this.#onEnter(fn)
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
+    for (const fn of this.#waiting.splice(0)) this.#world.soon(() => this.enter(fn))
+  }
+
+  kill(): void {
+    this.#alive = false
+    this.#waiting = []
+  }
+}

@@ -1,0 +1,133 @@
+import type { PartitionView } from '../replication/types.ts'
+import type { BrokerNode, BrokerProcess } from './broker-node.ts'
+import type { Cluster } from './cluster.ts'
+import { batchesOf, bytesOf } from './log-bytes.ts'
+import type { World } from './world.ts'
+import type { ZnodeChecker } from './znode-checker.ts'
+
+interface Seen {
+  epoch: number
+  highWatermark: number
+  /** Up to here the log was compared with what was committed. */
+  checked: number
+}
+
+/** A committed batch: offsets and contents that no replica may ever contradict. */
+interface Canonical {
+  readonly last: number
+  readonly mark: string
+}
+
+/**
+ * After each event looks at the replicas of the broker that ran: one leader per epoch, a high watermark that does not fall, committed batches
+ * that stay what they are, and (in strict clusters) ISR members that hold everything committed.
+ */
+export class ReplicaChecker {
+  readonly #world: World
+  readonly #cluster: Cluster
+  readonly #znodes: ZnodeChecker
+  readonly #leaders = new Map<string, number>()
+  readonly #seen = new WeakMap<BrokerProcess, Map<string, Seen>>()
+  /** Partition -> base offset -> batch. */
+  readonly #canonical = new Map<string, Map<number, Canonical>>()
+  readonly #expectsStrongIsr: boolean
+  /** With unclean elections or lost disks committed records may go. */
+  readonly #expectsDurability: boolean
+
+  constructor(cluster: Cluster, znodes: ZnodeChecker, expects: { readonly strongIsr: boolean; readonly durability: boolean }) {
+    this.#world = cluster.world
+    this.#cluster = cluster
+    this.#znodes = znodes
+    this.#expectsStrongIsr = expects.strongIsr
+    this.#expectsDurability = expects.durability
+    this.#world.afterEvent.push(() => this.#check())
+  }
+
+  #check(): void {
+    const { running } = this.#world
+    if (!running.startsWith('broker-')) return
+    const node = this.#cluster.broker(Number(running.slice(7)))
+    if (node?.process !== undefined) this.#checkBroker(node, node.process)
+  }
+
+  #checkBroker(node: BrokerNode, process: BrokerProcess): void {
+    const { replicaManager } = process.server
+    if (replicaManager === undefined) return
+    let seen = this.#seen.get(process)
+    if (seen === undefined) this.#seen.set(process, (seen = new Map()))
+    for (const view of replicaManager.partitions()) {
+      const { log, highWatermark, leaderEpoch } = view
+      if (log === undefined) continue
+      const key = `${view.topic}-${view.partition}`
+      const before = seen.get(key)
+      if (before?.epoch === leaderEpoch && before.highWatermark === highWatermark && log.logEndOffset >= highWatermark) continue
+      this.#compare(node, view, key, before, seen)
+    }
+  }
+
+  #compare(node: BrokerNode, view: PartitionView, key: string, before: Seen | undefined, seen: Map<string, Seen>): void {
+    const { leaderEpoch: epoch, highWatermark, isLeader } = view
+    const log = view.log!
+    const where = `${node.host} ${key}`
+    if (highWatermark > log.logEndOffset)
+      this.#world.violation('hw-bounds', `${where}: high watermark ${highWatermark} > end ${log.logEndOffset}`)
+    const isSame = before?.epoch === epoch
+    if (isSame && highWatermark < before.highWatermark && this.#expectsDurability)
+      this.#world.violation('hw-monotone', `${where}: ${before.highWatermark} -> ${highWatermark} in epoch ${epoch}`)
+    let checked = isSame ? before.checked : 0
+    if (isLeader) {
+      this.#checkLeader(node, key, epoch)
+      if (checked < highWatermark) {
+        this.#compareCommitted(where, key, view, checked, highWatermark)
+        checked = highWatermark
+      }
+      if (this.#expectsStrongIsr) this.#checkStrongIsr(node, view, key)
+    }
+    seen.set(key, { epoch, highWatermark, checked })
+  }
+
+  #checkLeader(node: BrokerNode, key: string, epoch: number): void {
+    const known = this.#leaders.get(`${key}/${epoch}`) ?? node.id
+    if (known !== node.id) this.#world.violation('leader-unique', `${key} epoch ${epoch}: ${known} and ${node.id}`)
+    this.#leaders.set(`${key}/${epoch}`, node.id)
+  }
+
+  #compareCommitted(where: string, key: string, view: PartitionView, from: number, upTo: number): void {
+    let known = this.#canonical.get(key)
+    if (known === undefined) this.#canonical.set(key, (known = new Map()))
+    let bytes: Buffer
+    try {
+      bytes = bytesOf(view.log!, from, upTo)
+    } catch {
+      // A directory that has just failed: the broker finds out by itself.
+      return
+    }
+    for (const { base, last, mark } of batchesOf(bytes)) {
+      const canonical = known.get(base)
+      if (canonical === undefined) known.set(base, { last, mark })
+      else if ((canonical.mark !== mark || canonical.last !== last) && this.#expectsDurability) {
+        this.#world.violation('committed-stays', `${where}@${base}: ${mark}, was committed as ${canonical.mark}`)
+      }
+    }
+  }
+
+  /** What the true leader has committed is in every living member of ZooKeeper's ISR. */
+  #checkStrongIsr(node: BrokerNode, view: PartitionView, key: string): void {
+    const truth = this.#znodes.partitions.get(key)
+    if (truth === undefined || truth.leader !== node.id || truth.leaderEpoch !== view.leaderEpoch) return
+    for (const member of truth.isr) {
+      const log = this.#cluster.broker(member)?.process?.server.replicaManager?.partition(view.topic, view.partition)?.log
+      if (log !== undefined && log.logEndOffset < view.highWatermark) {
+        this.#world.violation(
+          'strong-isr',
+          `${key}: committed up to ${view.highWatermark}, ISR member ${member} ends at ${log.logEndOffset}`,
+        )
+      }
+    }
+  }
+
+  /** Batches that were committed, by partition and base offset. */
+  committed(key: string): ReadonlyMap<number, Canonical> {
+    return this.#canonical.get(key) ?? new Map()
+  }
+}

@@ -1,0 +1,47 @@
+import type { Canary } from './canaries.ts'
+import type { RunOptions, RunResult } from './run.ts'
+import { runSeed } from './run.ts'
+
+export interface SweepResult {
+  readonly seeds: number
+  readonly failed: readonly RunResult[]
+  readonly virtualMs: number
+  readonly events: number
+  readonly acks: number
+  /** Rare states, and in how many seeds each was reached. */
+  readonly sometimes: ReadonlyMap<string, number>
+}
+
+/** Runs seeds one after another; `onSeed` is told of each. Stops after `maxFailures`. */
+export async function sweep(
+  options: Omit<RunOptions, 'seed'>,
+  seeds: Iterable<number>,
+  onSeed: (result: RunResult, done: number) => void = () => {},
+  maxFailures = 10,
+): Promise<SweepResult> {
+  const failed: RunResult[] = []
+  const sometimes = new Map<string, number>()
+  const total = { seeds: 0, virtualMs: 0, events: 0, acks: 0 }
+  for (const seed of seeds) {
+    const result = await runSeed({ ...options, seed })
+    total.seeds++
+    total.virtualMs += result.virtualMs
+    total.events += result.events
+    total.acks += result.counts.acks
+    for (const name of result.sometimes.keys()) sometimes.set(name, (sometimes.get(name) ?? 0) + 1)
+    if (result.violations.length > 0) failed.push(result)
+    onSeed(result, total.seeds)
+    if (failed.length >= maxFailures) break
+  }
+  return { ...total, failed, sometimes }
+}
+
+/** The first seed from `from` on in which a canary is noticed; undefined when none up to `to` is. */
+export async function firstDetection(canary: Canary, from: number, to: number): Promise<RunResult | undefined> {
+  for (let seed = from; seed <= to; seed++) {
+    const { preset, breaks, properties } = canary
+    const result = await runSeed({ seed, preset, ...(breaks && { breaks }), ...(properties && { properties }) })
+    if (result.violations.length > 0) return result
+  }
+  return undefined
+}
