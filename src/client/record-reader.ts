@@ -5,6 +5,7 @@ import {
   codecOf,
   controlTypeOf,
   isControlBatch,
+  isLogAppendTime,
   isTransactional,
   isValidBatch,
   lastOffset,
@@ -89,6 +90,8 @@ export class RecordSetReader {
   readonly record = new RecordCursor()
   /** Offset of the next record to fetch. */
   position: number
+  /** Of the current record. */
+  timestampType: 'CreateTime' | 'LogAppendTime' | 'NoTimestampType' = 'CreateTime'
   readonly #buffer: Buffer
   readonly #options: RecordSetOptions
   #at = 0
@@ -161,6 +164,8 @@ export class RecordSetReader {
         throw this.#failure(error)
       }
       this.#at += size
+      this.timestampType =
+        magicOf(buffer, at) === 0 ? 'NoTimestampType' : isLogAppendTime(buffer, at) ? 'LogAppendTime' : 'CreateTime'
       this.#batchLast = last
       this.#open = true
       return true

@@ -24,6 +24,9 @@ interface Call {
   version: number
 }
 
+/** A peer that has not answered ApiVersions by then is taken for one that does not know it, where there are `fallbacks`. */
+const NEGOTIATION_TIMEOUT_MS = 10_000
+
 type State = 'idle' | 'backoff' | 'connecting' | 'negotiating' | 'ready' | 'closed'
 
 /**
@@ -184,7 +187,9 @@ export class Channel {
       return
     }
     this.#state = 'negotiating'
-    const deadline = this.#options.clock.now() + this.#options.requestTimeoutMs
+    // 0.9 does not know ApiVersions, and leaves it without an answer on an open connection.
+    const patience = this.#options.fallbacks === undefined ? Number.POSITIVE_INFINITY : NEGOTIATION_TIMEOUT_MS
+    const deadline = this.#options.clock.now() + Math.min(this.#options.requestTimeoutMs, patience)
     this.#watchDeadline(deadline)
     this.#transmit({
       api: apis[fallback?.probe ?? 'ApiVersions'] as unknown as ApiSchema,
@@ -207,10 +212,11 @@ export class Channel {
     this.#becomeReady()
   }
 
-  /** The peer closed the connection instead of answering: the next one tries an older protocol at once. True when there is one. */
+  /** The peer closed the connection instead of answering, or said nothing: the next one tries an older protocol at once. True when there is one. */
   #tryOlder(error: ChannelError): boolean {
     const { fallbacks, clock } = this.#options
-    if (this.#state !== 'negotiating' || error.kind !== 'disconnected') {
+    const isSilent = error.kind === 'timeout' && this.#fallback < 0
+    if (this.#state !== 'negotiating' || (error.kind !== 'disconnected' && !isSilent)) {
       if (error.kind !== 'disconnected') this.#fallback = -1
       return false
     }

@@ -97,6 +97,17 @@ test('0.9 is found out by itself, with nothing lost; and again after each reconn
   assert.deepEqual(outcomes, ['a -1', 'b 7'])
 })
 
+test('0.9 that leaves ApiVersions without an answer, as the genuine one does, is found out too', async () => {
+  const script = speaking(V0_9)
+  const silent = (heard: Heard) => (heard.api === 'ApiVersions' ? undefined : script(heard))
+  const { clock, network, outcomes, ask } = await bed(silent, { requestTimeoutMs: 60_000 })
+  ask('a')
+  await clock.advance(9000)
+  assert.deepEqual(outcomes, [])
+  await clock.advance(2000)
+  assert.deepEqual([outcomes, network.versionOf(1, 'Produce')], [['a -1'], 1])
+})
+
 test('0.8.2 is told from 0.9: what it lacks is refused here and not sent', async () => {
   const { clock, network, broker, outcomes, ask } = await bed(speaking(V0_8))
   ask('a')

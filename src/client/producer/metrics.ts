@@ -1,63 +1,6 @@
 import type { Millis } from '../../base/ids.ts'
+import { Windowed } from '../windowed.ts'
 import type { MetricValue } from './types.ts'
-
-/** `metrics.sample.window.ms` by `metrics.num.samples` of the Java clients' defaults. */
-const WINDOW_MS = 30_000
-
-/** A rate per second and totals over the last one to two windows. */
-class Windowed {
-  #currentSum = 0
-  #currentCount = 0
-  #currentMax = 0
-  #currentFrom: Millis
-  #before = { sum: 0, count: 0, max: 0, from: 0 }
-  readonly #now: () => Millis
-  total = 0
-
-  constructor(now: () => Millis) {
-    this.#now = now
-    this.#currentFrom = now()
-    this.#before.from = this.#currentFrom
-  }
-
-  add(value: number): void {
-    this.#turn()
-    this.total += value
-    this.#currentSum += value
-    this.#currentCount++
-    if (value > this.#currentMax) this.#currentMax = value
-  }
-
-  #turn(): void {
-    const now = this.#now()
-    if (now - this.#currentFrom < WINDOW_MS) return
-    const isRecent = now - this.#currentFrom < 2 * WINDOW_MS
-    this.#before = isRecent
-      ? { sum: this.#currentSum, count: this.#currentCount, max: this.#currentMax, from: this.#currentFrom }
-      : { sum: 0, count: 0, max: 0, from: now }
-    this.#currentSum = 0
-    this.#currentCount = 0
-    this.#currentMax = 0
-    this.#currentFrom = now
-  }
-
-  get perSecond(): number {
-    this.#turn()
-    const seconds = Math.max(1000, this.#now() - this.#before.from) / 1000
-    return (this.#currentSum + this.#before.sum) / seconds
-  }
-
-  /** NaN when nothing was seen. */
-  get average(): number {
-    this.#turn()
-    return (this.#currentSum + this.#before.sum) / (this.#currentCount + this.#before.count)
-  }
-
-  get max(): number {
-    this.#turn()
-    return Math.max(this.#currentMax, this.#before.max)
-  }
-}
 
 /** The producer's figures under Kafka's names, group `producer-metrics`. */
 export class ProducerMetrics {
