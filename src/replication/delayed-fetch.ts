@@ -49,16 +49,18 @@ export class DelayedFetch {
       if (this.#available(index) !== 0) this.complete()
       return
     }
+    if (this.isDue()) this.complete()
+  }
+
+  /** Whether there is nothing to wait for: enough bytes, or data that lies below the active segment, where no more will come. */
+  isDue(): boolean {
     let bytes = 0
     for (let i = 0; i < this.#partitions.length; i++) {
       const available = this.#available(i)
-      if (available < 0) {
-        this.complete()
-        return
-      }
+      if (available < 0) return true
       bytes += available
     }
-    if (bytes >= this.#params.minBytes) this.complete()
+    return bytes >= this.#params.minBytes
   }
 
   /** Bytes that a read would find; -1: answer now (role lost, or the offsets lie on different segments: rolled or truncated). */

@@ -262,7 +262,8 @@ class BrokerReplicas implements ReplicaManager {
       () => this.#lookup(params),
       (late) => this.#answer(late, done),
     )
-    delayed.park(this.#timers)
+    if (read.bytes > 0 && delayed.isDue()) delayed.complete()
+    else delayed.park(this.#timers)
     this.#settle()
     return delayed.isFinished ? undefined : delayed
   }

@@ -171,6 +171,21 @@ test('a parked fetch waits for min_bytes over all its partitions, or max_wait', 
   assert.equal(cancelled.results, undefined)
 })
 
+test('what lies below the active segment is answered at once, however little it is', async () => {
+  const bench = await steady({ topicConfig: { 'segment.bytes': '100' } })
+  for (const value of ['a', 'b', 'c']) {
+    bench.produce(1, [value])
+    await bench.run(50)
+  }
+  const partition = { topic: TOPIC, partition: 0, logStartOffset: -1, maxBytes: 100 }
+  const old = bench.consume(1, 0, { maxWaitMs: 400, minBytes: 200, partitions: [{ ...partition, fetchOffset: 0 }] })
+  assert.deepEqual(old.values, ['a'])
+  const last = bench.consume(1, 2, { maxWaitMs: 400, minBytes: 200, partitions: [{ ...partition, fetchOffset: 2 }] })
+  assert.equal(last.results, undefined)
+  await bench.run(500)
+  assert.deepEqual(last.values, ['c'])
+})
+
 test('the request-wide limit is spent in request order; the first batch comes whole although it is larger', async () => {
   const bench = await steady()
   bench.create(1)
