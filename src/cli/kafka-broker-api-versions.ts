@@ -1,9 +1,10 @@
 /** `kafka-broker-api-versions.sh`: which versions of which API every broker of a cluster speaks, in 1.1's layout. */
-import { parseProperties } from '../base/properties.ts'
-import { apis } from '../protocol/apis/index.ts'
+import { apis, type ResponseOf } from '../protocol/apis/index.ts'
 import { askBroker, type BrokerAddress } from './ask.ts'
+import { demandPlaintext } from './command-config.ts'
 import { parseOptions, type ToolOption } from './jopt.ts'
-import { checkRequired, logTime, only, readTextFile, runTool, ToolError } from './tool.ts'
+import { checkRequired, logTime, only, runTool, ToolError } from './tool.ts'
+import { parseBootstrap } from './tool-brokers.ts'
 
 const REQUEST_TIMEOUT_MS = 5_000
 const METADATA_VERSION = 1
@@ -22,38 +23,12 @@ const options: readonly ToolOption[] = [
   },
 ]
 
-interface Broker extends BrokerAddress {
-  readonly nodeId: number
-  readonly rack: string | null
-}
+type Broker = ResponseOf<'Metadata'>['brokers'][number]
 
 interface VersionRange {
   readonly apiKey: number
   readonly minVersion: number
   readonly maxVersion: number
-}
-
-function bootstrapAddresses(text: string): BrokerAddress[] {
-  return text
-    .split(',')
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== '')
-    .map((entry) => {
-      const match = /^(?:[^/]*:\/\/)?(?:\[([^\]]+)\]|([^:[\]]+)):(\d+)$/.exec(entry)
-      if (match === null) {
-        throw new ToolError('org.apache.kafka.common.config.ConfigException', `Invalid url in bootstrap.servers: ${entry}`)
-      }
-      return { host: match[1] ?? match[2] ?? '', port: Number(match[3]) }
-    })
-}
-
-function refuseSecurity(file: string): void {
-  const protocol = parseProperties(readTextFile(file)).get('security.protocol') ?? 'PLAINTEXT'
-  if (protocol === 'PLAINTEXT') return
-  throw new ToolError(
-    'org.apache.kafka.common.config.ConfigException',
-    `Invalid value ${protocol} for configuration security.protocol: this tool speaks PLAINTEXT only`,
-  )
 }
 
 /** The brokers as the first reachable server names them. */
@@ -109,8 +84,8 @@ export function main(args: readonly string[]): Promise<number> {
   return runTool(options, async () => {
     const given = parseOptions(args, options)
     checkRequired(given, ['bootstrap-server'])
-    if (given.has('command-config')) refuseSecurity(only(given, 'command-config'))
-    const brokers = await findBrokers(bootstrapAddresses(only(given, 'bootstrap-server')))
+    if (given.has('command-config')) demandPlaintext(only(given, 'command-config'))
+    const brokers = await findBrokers(parseBootstrap(only(given, 'bootstrap-server')))
     const described = await Promise.all(brokers.map(versionsOf))
     for (const [i, { host, port, nodeId, rack }] of brokers.entries()) {
       process.stdout.write(`${host}:${port} (id: ${nodeId} rack: ${rack}) -> ${described[i]}\n`)

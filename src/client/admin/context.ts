@@ -174,17 +174,3 @@ export async function each<K, V>(keys: readonly K[], call: (key: K) => Promise<V
   )
   return resultsOf(entries)
 }
-
-/** Groups by topic: `[topic, [...]]`. */
-export function byTopic<T extends { readonly topic: string }, U>(
-  items: Iterable<T>,
-  of: (item: T) => U,
-): [topic: string, items: U[]][] {
-  const topics = new Map<string, U[]>()
-  for (const item of items) {
-    const list = topics.get(item.topic)
-    if (list === undefined) topics.set(item.topic, [of(item)])
-    else list.push(of(item))
-  }
-  return [...topics]
-}

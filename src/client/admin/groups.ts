@@ -2,10 +2,11 @@ import { type PartitionKey, partitionKey, type TopicPartition } from '../../base
 import type { ResponseOf } from '../../protocol/apis/index.ts'
 import { consumerAssignment } from '../../protocol/embedded/group-protocols.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
+import { byTopic } from '../by-topic.ts'
 import { exceptionOf, IllegalArgumentException, NetworkException } from '../errors.ts'
 import type { Node } from '../metadata/types.ts'
 import type { OffsetAndMetadata } from '../producer/types.ts'
-import { type AdminContext, byTopic, each, throwRetriable } from './context.ts'
+import { type AdminContext, each, throwRetriable } from './context.ts'
 import type { AdminCallOptions, GroupDescription, GroupListing, GroupMember, Results } from './types.ts'
 
 /** Every broker knows the groups that it coordinates. */
@@ -98,7 +99,7 @@ export async function listGroupOffsets(
     groupId,
     'OffsetFetch',
     // From version 2 on all offsets can be asked for.
-    { groupId, topics: wanted === undefined ? null : wanted.map(([topic, list]) => ({ topic, partitions: list })) },
+    { groupId, topics: wanted ?? null },
     ({ errorCode, responses }) => errorCode || (responses[0]?.partitionResponses[0]?.errorCode ?? ErrorCode.NONE),
   )
   if (answer.errorCode !== ErrorCode.NONE) throw exceptionOf(answer.errorCode)
@@ -122,7 +123,7 @@ export async function alterGroupOffsets(
   for (const { topic, partition, offset } of offsets)
     if (!(offset >= 0)) throw new IllegalArgumentException(`Invalid offset ${offset} for ${topic}-${partition}`)
   const topics = byTopic(offsets, ({ partition, offset, metadata }) => ({ partition, offset, metadata: metadata ?? '' }))
-  const request = { groupId, topics: topics.map(([topic, partitions]) => ({ topic, partitions })) }
+  const request = { groupId, topics }
   const codesOf = ({ responses }: ResponseOf<'OffsetCommit'>): number[] =>
     responses.flatMap(({ partitionResponses }) => partitionResponses.map(({ errorCode }) => errorCode))
   const codeOf = (answer: ResponseOf<'OffsetCommit'>): number => codesOf(answer).find((code) => code !== ErrorCode.NONE) ?? 0

@@ -1,4 +1,5 @@
-import { type AdminContext, byTopic, type Entry, each, errorOf, inOrder } from './context.ts'
+import { byTopic } from '../by-topic.ts'
+import { type AdminContext, type Entry, each, errorOf, inOrder } from './context.ts'
 import type { AdminCallOptions, LogDirInfo, ReplicaLogDirInfo, Results, TopicPartitionReplica } from './types.ts'
 
 const keyOf = ({ topic, partition, brokerId }: TopicPartitionReplica): string => `${topic}-${partition} on broker ${brokerId}`
@@ -6,12 +7,10 @@ const keyOf = ({ topic, partition, brokerId }: TopicPartitionReplica): string =>
 async function logDirsOf(
   context: AdminContext,
   brokerId: number,
-  topics: readonly [topic: string, partitions: readonly number[]][] | null,
+  topics: { topic: string; partitions: number[] }[] | null,
   options: AdminCallOptions | undefined,
 ): Promise<readonly LogDirInfo[]> {
-  const { logDirs } = await context.askBroker('describe log directories', options, brokerId, 'DescribeLogDirs', {
-    topics: topics === null ? null : topics.map(([topic, partitions]) => ({ topic, partitions: [...partitions] })),
-  })
+  const { logDirs } = await context.askBroker('describe log directories', options, brokerId, 'DescribeLogDirs', { topics })
   return logDirs.map(({ logDir, errorCode, topics: found }) => ({
     path: logDir,
     error: errorOf(errorCode),
@@ -81,7 +80,7 @@ export async function alterReplicaLogDirs(
         topics: byTopic(
           own.filter((replica) => replicas.get(replica) === logDir),
           ({ partition }) => partition,
-        ).map(([topic, partitions]) => ({ topic, partitions })),
+        ),
       })),
     })
     for (const { topic, partitions } of topics) {

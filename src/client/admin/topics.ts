@@ -1,10 +1,11 @@
 import type { Millis } from '../../base/ids.ts'
 import type { ResponseOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
+import { byTopic } from '../by-topic.ts'
 import { exceptionOf, IllegalArgumentException } from '../errors.ts'
 import type { Node } from '../metadata/types.ts'
 import { topicMetadata } from '../metadata/types.ts'
-import { type AdminContext, byTopic, type Entry, errorOf, inOrder, resultsOf } from './context.ts'
+import { type AdminContext, type Entry, errorOf, inOrder, resultsOf } from './context.ts'
 import type {
   AdminCallOptions,
   ClusterDescription,
@@ -152,10 +153,7 @@ export async function deleteRecords(
   type Asked = (typeof before)[number]
   const entries = await byLeader(context, 'delete records', before, options, async (leader, items: readonly Asked[], leftMs) => {
     const answer = await context.cluster.request(leader, 'DeleteRecords', {
-      topics: byTopic(items, ({ partition, offset }) => ({ partition, offset })).map(([topic, partitions]) => ({
-        topic,
-        partitions,
-      })),
+      topics: byTopic(items, ({ partition, offset }) => ({ partition, offset })),
       timeout: brokerTimeout(leftMs),
     })
     return answer.topics.flatMap(({ topic, partitions }) =>
@@ -178,7 +176,8 @@ export async function listOffsets(
       topics: byTopic(items, ({ partition, at }) => ({
         partition,
         timestamp: at === 'latest' ? -1 : at === 'earliest' ? -2 : at,
-      })).map(([topic, list]) => ({ topic, partitions: list.map((one) => ({ ...one, maxNumOffsets: 1 })) })),
+        maxNumOffsets: 1,
+      })),
     })
     return answer.responses.flatMap(({ topic, partitionResponses }) =>
       partitionResponses.map(({ partition, errorCode, offset, timestamp, offsets }) => {

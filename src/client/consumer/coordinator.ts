@@ -1,6 +1,7 @@
 /** The group's coordinator: where it is, and its offsets. */
 import { type Millis, partitionKey, type TopicPartition } from '../../base/ids.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
+import { byTopic } from '../by-topic.ts'
 import type { ClusterClient } from '../cluster-client.ts'
 import {
   CommitFailedException,
@@ -185,17 +186,4 @@ export function withoutGroups(error: UnsupportedVersionException): UnsupportedVe
   return new UnsupportedVersionException(
     `The brokers do not know the group protocol, which came with 0.9: subscribe is not possible with them, assign is (${error.message})`,
   )
-}
-
-export function byTopic<T extends TopicPartition, R>(
-  all: readonly T[],
-  map: (one: T) => R,
-): { topic: string; partitions: R[] }[] {
-  const topics = new Map<string, R[]>()
-  for (const one of all) {
-    const partitions = topics.get(one.topic)
-    if (partitions === undefined) topics.set(one.topic, [map(one)])
-    else partitions.push(map(one))
-  }
-  return [...topics].map(([topic, partitions]) => ({ topic, partitions }))
 }

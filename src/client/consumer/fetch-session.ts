@@ -1,7 +1,7 @@
 /** The consumer's side of a fetch session (KIP-227): only what differs from the previous fetch goes to the broker. */
 import type { RequestInput } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
-import { byTopic } from './coordinator.ts'
+import { byTopic } from '../by-topic.ts'
 
 export type FetchTopics = RequestInput<'Fetch'>['topics']
 

@@ -1,6 +1,7 @@
 /** What members of a consumer group tell each other through JoinGroup and SyncGroup, in the bytes that Java's clients write. */
 import type { TopicPartition } from '../../base/ids.ts'
 import { consumerAssignment, consumerSubscription } from '../../protocol/embedded/group-protocols.ts'
+import { byTopic } from '../by-topic.ts'
 import { javaHash, javaOrder } from './assignors/java-order.ts'
 import type { MemberSubscription } from './types.ts'
 
@@ -20,16 +21,8 @@ export function decodeSubscription(memberId: string, metadata: Buffer): MemberSu
 }
 
 export function encodeAssignment(partitions: readonly TopicPartition[]): Buffer {
-  const byTopic = new Map<string, number[]>()
-  for (const { topic, partition } of partitions) {
-    const ids = byTopic.get(topic)
-    if (ids === undefined) byTopic.set(topic, [partition])
-    else ids.push(partition)
-  }
-  const topicPartitions = javaOrder([...byTopic.keys()], javaHash).map((topic) => ({
-    topic,
-    partitions: byTopic.get(topic) ?? [],
-  }))
+  const topics = byTopic(partitions, ({ partition }) => partition)
+  const topicPartitions = javaOrder(topics, ({ topic }) => javaHash(topic))
   return consumerAssignment.encode({ topicPartitions, userData: NO_DATA }, VERSION)
 }
 

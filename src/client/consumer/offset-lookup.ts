@@ -2,9 +2,9 @@
 import { type EpochMillis, type Millis, partitionKey, type TopicPartition } from '../../base/ids.ts'
 import type { ResponseOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
+import { byTopic } from '../by-topic.ts'
 import type { ClusterClient } from '../cluster-client.ts'
 import { exceptionOf, KafkaException, TopicAuthorizationException, UnsupportedVersionException } from '../errors.ts'
-import { byTopic } from './coordinator.ts'
 import type { OffsetAndTimestamp } from './types.ts'
 
 export const LATEST = -1

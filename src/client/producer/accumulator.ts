@@ -44,8 +44,6 @@ export class Accumulator {
   readonly #ratios = new Map<string, CompressionRatio>()
   readonly #line: PendingRecord[] = []
   #used = 0
-  /** Records that wait for memory, all in all. */
-  waitedCount = 0
 
   constructor(options: AccumulatorOptions) {
     this.#options = options
@@ -85,16 +83,9 @@ export class Accumulator {
 
   /** Batches a record, or puts it in line. True when something has become ready by it: a batch is full, or the memory. */
   append(record: PendingRecord, now: Millis): boolean {
-    if (this.#line.length > 0) {
-      this.#line.push(record)
-      this.waitedCount++
-      return true
-    }
-    const result = this.#place(record, now)
-    if (result !== undefined) return result
-    this.#line.push(record)
-    this.waitedCount++
-    return true
+    const isReady = this.#line.length > 0 ? undefined : this.#place(record, now)
+    if (isReady === undefined) this.#line.push(record)
+    return isReady ?? true
   }
 
   /** Undefined: no memory. */
@@ -116,14 +107,19 @@ export class Accumulator {
     const size = Math.max(this.#options.batchSize, recordSizeBound(keyBytes, valueBytes, headers))
     // A record larger than the memory that is left goes alone, once nothing else is held.
     if (size > this.availableBytes && this.#used > 0) return undefined
-    const batch = new ProducerBatch(queue, new RecordBatchWriter(this.#options.pool, size), now)
-    batch.reservedBytes = size
-    this.#used += size
+    const batch = this.#newBatch(queue, size, now)
     queue.batches.push(batch)
     this.active.add(queue)
     this.#write(batch, record, keyBytes, valueBytes, now)
     if (this.#options.batchSize === 0) batch.isFull = true
     return hasFilled || batch.isFull
+  }
+
+  #newBatch(queue: PartitionQueue, size: number, now: Millis): ProducerBatch {
+    const batch = new ProducerBatch(queue, new RecordBatchWriter(this.#options.pool, size), now)
+    batch.reservedBytes = size
+    this.#used += size
+    return batch
   }
 
   #write(batch: ProducerBatch, record: PendingRecord, keyBytes: number, valueBytes: number, now: Millis): void {
@@ -185,9 +181,7 @@ export class Accumulator {
       let part = parts.at(-1)
       if (part === undefined || !part.writer.hasRoom(keyBytes, valueBytes, headers, limit)) {
         const size = Math.max(this.#options.batchSize, recordSizeBound(keyBytes, valueBytes, headers))
-        part = new ProducerBatch(batch.queue, new RecordBatchWriter(this.#options.pool, size), now)
-        part.reservedBytes = size
-        this.#used += size
+        part = this.#newBatch(batch.queue, size, now)
         parts.push(part)
       }
       part.writer.append(cursor.timestamp, key, keyBytes, value, valueBytes, headers)

@@ -1,7 +1,7 @@
 import { ErrorCode } from '../../protocol/errors.ts'
+import { byTopic } from '../by-topic.ts'
 import type { ClusterClient } from '../cluster-client.ts'
 import {
-  AuthorizationException,
   exceptionOf,
   GroupAuthorizationException,
   IllegalStateException,
@@ -221,7 +221,7 @@ export class Transaction {
 
   #abortable(error: unknown): KafkaException {
     const shown = asKafka(error)
-    if (FATAL.has(shown.code)) this.failFatally(shown)
+    if (isFatal(shown)) this.failFatally(shown)
     else this.failAbortably(shown)
     return shown
   }
@@ -244,8 +244,7 @@ export class Transaction {
     const { cluster, identity, transactionalId, onProgress } = this.#options
     const added = [...this.#wanted]
     try {
-      const topics = new Map<string, number[]>()
-      for (const { topic, partition } of added) topics.set(topic, [...(topics.get(topic) ?? []), partition])
+      const topics = byTopic(added, ({ partition }) => partition)
       await this.#ask('AddPartitionsToTxn', Number.POSITIVE_INFINITY, ADD_PARTITIONS_BACKOFF_MS, async (node) => {
         this.#hasBegun = true
         const { producerId, producerEpoch } = identity
@@ -253,7 +252,7 @@ export class Transaction {
           transactionalId,
           producerId,
           producerEpoch,
-          topics: [...topics].map(([topic, partitions]) => ({ topic, partitions })),
+          topics,
         })
         const codes = answer.errors.flatMap(({ partitionErrors }) => partitionErrors.map(({ errorCode }) => errorCode))
         // Where one is refused the others are "not attempted": the reason is the other code.
@@ -289,16 +288,13 @@ export class Transaction {
     while (left.length > 0) {
       try {
         group ??= (await cluster.findCoordinator('group', groupId)).id
-        const topics = new Map<string, { partition: number; offset: number; metadata: string | null }[]>()
-        for (const { topic, partition, offset, metadata } of left)
-          topics.set(topic, [...(topics.get(topic) ?? []), { partition, offset, metadata: metadata ?? '' }])
         const { producerId, producerEpoch } = identity
         const answer = await cluster.request(group, 'TxnOffsetCommit', {
           transactionalId,
           groupId,
           producerId,
           producerEpoch,
-          topics: [...topics].map(([topic, partitions]) => ({ topic, partitions })),
+          topics: byTopic(left, ({ partition, offset, metadata }) => ({ partition, offset, metadata: metadata ?? '' })),
         })
         const codes = new Map(
           answer.topics.flatMap(({ topic, partitions }) =>
@@ -379,9 +375,7 @@ const FATAL: ReadonlySet<number> = new Set([
 ])
 
 export function isFatal(error: KafkaException): boolean {
-  return (
-    FATAL.has(error.code) || (error instanceof AuthorizationException && error.code === ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
-  )
+  return FATAL.has(error.code)
 }
 
 function asKafka(error: unknown): KafkaException {

@@ -5,6 +5,7 @@
  */
 import type { TopicPartition } from '../../../base/ids.ts'
 import { stickyUserData } from '../../../protocol/embedded/group-protocols.ts'
+import { byTopic } from '../../by-topic.ts'
 import type { MemberSubscription, PartitionAssignor } from '../types.ts'
 import { compareStrings, javaHash, javaOrder, topicPartitionHash } from './java-order.ts'
 
@@ -52,14 +53,8 @@ export class StickyAssignor implements PartitionAssignor {
 
 /** Topics in the order of Java's HashMap, partitions as they were assigned. */
 export function encodeUserData(owned: readonly TopicPartition[]): Buffer {
-  const byTopic = new Map<string, number[]>()
-  for (const { topic, partition } of owned) {
-    const partitions = byTopic.get(topic)
-    if (partitions === undefined) byTopic.set(topic, [partition])
-    else partitions.push(partition)
-  }
-  const topics = javaOrder([...byTopic.keys()], javaHash)
-  return stickyUserData.encode({ previousAssignment: topics.map((topic) => ({ topic, partitions: byTopic.get(topic) ?? [] })) })
+  const topics = byTopic(owned, ({ partition }) => partition)
+  return stickyUserData.encode({ previousAssignment: javaOrder(topics, ({ topic }) => javaHash(topic)) })
 }
 
 function decodeUserData(data: Buffer | null): TopicPartition[] {
