@@ -9,6 +9,7 @@ import {
   comparableTree,
   goldenStep,
   type Masks,
+  partitionByPartition,
   type Scenario,
   withoutChroot,
 } from './znode-writes.ts'
@@ -101,12 +102,12 @@ export class ZnodeSteps {
   /** Comparable lines of a session since the last step began. */
   linesOf(proxy: ZooKeeperProxy, masks: StepOptions = {}): string[] {
     const writes = this.writesOf(proxy)
-    return grouped(comparable(masks.ignoreReturns === true ? withoutReturns(writes) : writes, this.origin, masks), masks)
+    return lines(masks.ignoreReturns === true ? withoutReturns(writes) : writes, this.origin, masks)
   }
 
   goldenLines(number: number, owner: string, masks: StepOptions = {}): string[] {
     const writes = goldenStep(number, this.scenario).writes.filter(({ by, path = '' }) => by === owner && this.concernsUs(path))
-    return grouped(comparable(writes, beforeGoldenStep(number, this.scenario), masks), masks)
+    return lines(writes, beforeGoldenStep(number, this.scenario), masks)
   }
 
   /** Runs one step and compares. `who`: recorded owner -> our recorder. */
@@ -134,10 +135,11 @@ export class ZnodeSteps {
   }
 }
 
-function grouped(lines: readonly string[], { byPath = false }: StepOptions): string[] {
-  if (!byPath) return [...lines]
+function lines(writes: readonly RecordedWrite[], before: Before, masks: StepOptions): string[] {
+  if (masks.byPath !== true) return comparable(writes, before, masks)
+  const all = comparable(partitionByPartition(writes, before), before, masks)
   const pathOf = (line: string): string => line.split(' ')[1] ?? ''
-  return [...new Set(lines.map(pathOf))].sort().flatMap((path) => lines.filter((line) => pathOf(line) === path))
+  return [...new Set(all.map(pathOf))].sort().flatMap((path) => all.filter((line) => pathOf(line) === path))
 }
 
 interface State {

@@ -138,10 +138,12 @@ function kind(write: RecordedWrite): string {
 export function comparable(writes: readonly RecordedWrite[], before: Before, masks: Masks = {}): string[] {
   const nodes = new Map(before.nodes)
   const out: string[] = []
-  let batch: string[] = []
+  let batch: { path: string; text: string }[] = []
   let batchKind = ''
   const flush = (): void => {
-    out.push(...batch.sort())
+    // Stable: what was written to one node keeps its order.
+    batch.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0))
+    out.push(...batch.map(({ text }) => text))
     batch = []
   }
   const isBlock = ({ path }: RecordedWrite): boolean => path === '/latest_producer_id_block'
@@ -149,13 +151,43 @@ export function comparable(writes: readonly RecordedWrite[], before: Before, mas
     if (write.path?.startsWith('/isr_change_notification/') === true) continue
     if (kind(write) !== batchKind) flush()
     batchKind = kind(write)
-    batch.push(line(write, { ...before, nodes }, masks))
+    batch.push({ path: write.path ?? '', text: line(write, { ...before, nodes }, masks) })
     if (write.op === 'setData' && write.error === undefined && write.path !== undefined) {
       nodes.set(write.path, { data: write.data ?? null, version: (nodes.get(write.path)?.version ?? 0) + 1 })
     }
   }
   flush()
   return out
+}
+
+/**
+ * Partitions that are moved at the same time finish in an order of chance: writes of a topic's assignment become one write per partition that
+ * changed (to a path of its own), writes of the list of reassignments tell only how many are left.
+ */
+export function partitionByPartition<W extends RecordedWrite>(writes: readonly W[], before: Before): W[] {
+  const known = new Map<string, string>()
+  const isAssignment = (path: string): boolean => /^\/brokers\/topics\/[^/]+$/.test(path)
+  const replicasIn = (data: string): [string, readonly number[]][] =>
+    Object.entries((JSON.parse(data) as { partitions: Record<string, number[]> }).partitions)
+  for (const [path, { data }] of before.nodes) {
+    if (!isAssignment(path) || data === null) continue
+    for (const [partition, replicas] of replicasIn(data)) known.set(`${path} ${partition}`, String(replicas))
+  }
+  return writes.flatMap((write) => {
+    const { op, path = '', data } = write
+    if (op !== 'setData' || typeof data !== 'string') return [write]
+    if (path === '/admin/reassign_partitions') {
+      const left = (JSON.parse(data) as { partitions: unknown[] }).partitions.length
+      return [{ ...write, data: `${left} left` }]
+    }
+    if (!isAssignment(path)) return [write]
+    return replicasIn(data).flatMap(([partition, replicas]) => {
+      const key = `${path} ${partition}`
+      if (known.get(key) === String(replicas)) return []
+      known.set(key, String(replicas))
+      return [{ ...write, path: `${path}#${partition}`, data: JSON.stringify(replicas) }]
+    })
+  })
 }
 
 /** The nodes that `wanted` chooses, masked as writes are: the tree after a step, `before` being the one before it. */
