@@ -69,7 +69,7 @@ export { wrongKey, wrongValue, wrongProperty, wrongPropertyValue, ownProperty }
 const CLUSTER = `
 import { startCluster } from 'samsa/testing'
 const cluster = await startCluster()
-console.log(cluster.bootstrapServers)
+console.log(cluster.bootstrapServers, cluster.zookeeperConnect)
 process.stdin.on('end', () => cluster.stop()).resume()
 `
 
@@ -96,6 +96,7 @@ describe('the npm package', () => {
   const project = mkdtempSync(join(tmpdir(), 'samsa-package-'))
   let cluster: ChildProcess | undefined
   let bootstrap = ''
+  let zookeeper = ''
   let packed: readonly string[] = []
 
   before(async () => {
@@ -119,7 +120,7 @@ describe('the npm package', () => {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     for await (const line of createInterface(cluster.stdout!)) {
-      bootstrap = line
+      ;[bootstrap = '', zookeeper = ''] = line.split(' ')
       break
     }
     assert.match(bootstrap, /^127\.0\.0\.1:\d+$/)
@@ -167,7 +168,7 @@ describe('the npm package', () => {
 
   async function example(kind: Kind, name: string, ...flags: string[]): Promise<string> {
     const script = join(project, kinds[kind], 'out', `${name}.js`)
-    const env = { ...plainEnvironment, BOOTSTRAP_SERVERS: bootstrap }
+    const env = { ...plainEnvironment, BOOTSTRAP_SERVERS: bootstrap, ZOOKEEPER_CONNECT: zookeeper }
     return (await run(process.execPath, [...flags, script], { env, timeout: 60_000 })).stdout
   }
 
@@ -210,6 +211,11 @@ describe('the npm package', () => {
       assert.match(consumed, /^reading 1 partitions\n\d+: customer-1 ordered "first"\n1001 orders\n$/)
       assert.match(transacted, /^moved 10\nmoved 20\nnothing moved: RangeError: amount -1\n$/)
       assert.match(administered, /^1 brokers, the controller is 0\nmetrics: created\nno such name!: \S+\npartition 0: leader 0/)
+    })
+
+    it(`${kind}: the classic consumer`, async () => {
+      const archived = await example(kind, 'classic-consumer')
+      assert.match(archived, /^0\/\d+: customer-1 ordered "first"\n1001 messages\n$/)
     })
 
     it(`${kind}: the test with a cluster of its own`, async () => {

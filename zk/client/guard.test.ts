@@ -339,7 +339,8 @@ describe('defects of the package, guarded', () => {
       })
     }
     assert.deepEqual(frames, [frame.length])
-    assert.ok(performance.now() - started < 1500)
+    // Quadratic, it would copy 64 GB.
+    assert.ok(performance.now() - started < 5000)
   })
 
   it('frames are cut wherever the stream is', () => {
@@ -384,13 +385,13 @@ describe('defects that take time, guarded', { concurrency: true }, () => {
         return connection.index === 0 || type === EXISTS
       },
     })
-    const session = await open(server.connect, { sessionTimeoutMs: 900 })
+    const session = await open(server.connect, { sessionTimeoutMs: 3000 })
     const id = session.sessionId
     const since = performance.now()
     const read = session.request({ op: 'exists', path: '/x' })
     await until(() => server.connections.length === 2, 'left')
     const took = performance.now() - since
-    assert.ok(took > 550 && took < 850, `${took} ms`)
+    assert.ok(took > 1900 && took < 3000, `${took} ms`)
     assert.equal((await read).stat?.version, 5)
     assert.equal(session.sessionId, id)
     assert.equal(session.generation, 1)

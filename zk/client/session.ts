@@ -308,9 +308,11 @@ class Session implements ZkSession {
     const watch = this.#watches.wanted(entry.request)
     if (!entry.lost) entry.zxidBefore = guard.lastZxid
     this.#inFlight++
+    const sentAt = this.#clock.now()
     guard.send(entry.request, watch, (response) => {
       this.#inFlight--
       if (response.code === 'connectionLoss') return this.#onLost(guard, entry)
+      this.#options.onLatency?.(this.#clock.now() - sentAt)
       if (watch && this.#guard === guard) this.#watches.armed(entry.request, response)
       if (!entry.lost) entry.answer(response)
       else if (response.code === 'ok' || response.code === 'sessionExpired') entry.answer({ ...response, retried: true })

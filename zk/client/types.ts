@@ -157,6 +157,8 @@ export interface ZkSessionOptions {
   /** Default 100. */
   readonly maxInFlightRequests?: number
   readonly auth?: readonly { readonly scheme: string; readonly credentials: string }[]
+  /** Is told how many milliseconds each answered request was under way. */
+  readonly onLatency?: (ms: number) => void
   /** Create a missing chroot (brokers do, tools do not). */
   readonly createChroot?: boolean
   /** Largest request packet in bytes, default 1048575 as the server's `jute.maxbuffer`; a larger one is answered `marshallingError`. */

@@ -9,6 +9,7 @@ import {
 import type { BrokerJsonVersion } from '../znodes/broker-id.ts'
 import { adminVerbs } from './admin.ts'
 import { configVerbs } from './configs.ts'
+import { consumerGroupVerbs } from './consumer-groups.ts'
 import { consumerVerbs } from './consumers.ts'
 import { aclPolicy, type StoreContext } from './context.ts'
 import { electionVerbs } from './election.ts'
@@ -47,6 +48,7 @@ export function kafkaZkOn(
     ...adminVerbs(context),
     ...notificationVerbs(context),
     ...consumerVerbs(context),
+    ...consumerGroupVerbs(context),
     ...securityVerbs(context),
     watchNode: (handler) => session.watchNode(handler),
     unwatchNode: (path) => session.unwatchNode(path),

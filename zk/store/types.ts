@@ -1,5 +1,6 @@
 import type { ChildChangeHandler, NodeChangeHandler, SessionHandler, ZkSession } from '../client/types.ts'
 import type { AclEntry, AclResource, AclResourceType } from '../znodes/acl.ts'
+import type { ConsumerRegistration } from '../znodes/consumers.ts'
 import type { DelegationTokenInfo } from '../znodes/delegation-token.ts'
 import type {
   BrokerRegistration,
@@ -50,6 +51,11 @@ export type Notification = { readonly name: string; readonly data: Buffer | null
 export type DatedNotification = Notification & {
   /** Creation time, epoch milliseconds. */
   readonly ctime: number
+}
+
+/** `owner` is `<consumer>-<thread>`. */
+export interface PartitionClaim extends PartitionRef {
+  readonly owner: string
 }
 
 /**
@@ -157,6 +163,24 @@ export interface KafkaZk {
   getConsumerOffsets(group: string, partitions: readonly PartitionRef[]): Promise<Map<string, number>>
   /** 1.1's order: setData, and on no node create. */
   setConsumerOffset(group: string, partition: PartitionRef, offset: number): Promise<void>
+
+  // ---- groups that coordinate through ZooKeeper (the consumer of 0.8 - 1.1)
+  getConsumerGroups(): Promise<string[]>
+  /** Names of the members; arms the child watch of `ids` if registered. */
+  getConsumersInGroup(group: string): Promise<string[]>
+  getConsumers(group: string, consumers: readonly string[]): Promise<Map<string, ConsumerRegistration>>
+  /** `exists`: another session has a member of that name. */
+  registerConsumer(group: string, consumer: string, registration: ConsumerRegistration): Promise<'registered' | 'exists'>
+  /** Key: `topic-partition`, value: the owning thread's id; absent when nobody owns it. */
+  getPartitionOwners(group: string, partitions: readonly PartitionRef[]): Promise<Map<string, string>>
+  /** Creates the owner nodes, in this order; returns those claims that succeeded. The others are owned by somebody. */
+  claimPartitions(group: string, claims: readonly PartitionClaim[]): Promise<PartitionClaim[]>
+  /** Only in the session (`generation`) that claimed them: a later one would delete what others own now. */
+  releasePartitions(group: string, partitions: readonly PartitionRef[], generation: number): Promise<void>
+  /** Whether `/consumers/<group>/offsets` is there. */
+  hasConsumerOffsets(group: string): Promise<boolean>
+  /** `/consumers/<group>` and everything below it. */
+  deleteConsumerGroup(group: string): Promise<void>
 
   // ---- ACLs
   getAclResourceNames(type: AclResourceType): Promise<string[]>

@@ -7,6 +7,18 @@ import type { KeyDefs, OptionsOf, ValuesOf } from './keys.ts'
 import { parseOptions } from './parse.ts'
 import { producerKeys } from './producer-defs.ts'
 
+export {
+  commonOfOldConsumer,
+  commonOfOldProducer,
+  type OldConsumerConfig,
+  type OldConsumerOptions,
+  type OldProducerConfig,
+  type OldProducerOptions,
+  oldConsumerConfig,
+  oldProducerConfig,
+} from './classic.ts'
+export { oldConsumerKeys } from './classic-consumer-defs.ts'
+export { oldProducerKeys } from './classic-producer-defs.ts'
 export type { KeyDef, KeyDefs, OptionsOf, ValuesOf } from './keys.ts'
 export { parseOptions } from './parse.ts'
 export { adminKeys, commonKeys, consumerKeys, producerKeys }
@@ -100,8 +112,7 @@ export function parseAddresses(servers: readonly string[]): HostPort[] {
     .map((text) => {
       const match = /^(?:[A-Za-z_]+:\/\/)?(?:\[([0-9a-zA-Z\-%._:]+)\]|([0-9a-zA-Z\-%._]+)):(\d{1,5})$/.exec(text.trim())
       const port = Number(match?.[3])
-      if (match === null || port < 1 || port > 65_535)
-        throw new ConfigException(`Invalid url in bootstrap.servers: ${text} (host:port expected)`)
+      if (match === null || port < 1 || port > 65_535) throw new ConfigException(`Invalid url in bootstrap.servers: ${text}`)
       return { host: match[1] ?? match[2] ?? '', port }
     })
 }

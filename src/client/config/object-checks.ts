@@ -26,3 +26,28 @@ export function hasMethods(value: unknown, ...names: readonly string[]): boolean
   if (typeof value !== 'object' || value === null) return false
   return names.every((name) => typeof Reflect.get(value, name) === 'function')
 }
+
+const ENCODERS = ['DefaultEncoder', 'StringEncoder', 'NullEncoder']
+
+/** Encoders of the old producer: names of Kafka's own, or objects with `serialize`. */
+export function encoderFault(value: unknown): string | undefined {
+  if (typeof value === 'string')
+    return ENCODERS.includes(simpleName(value)) ? undefined : `no such encoder; known by name are ${ENCODERS.join(', ')}`
+  return hasMethods(value, 'serialize') ? undefined : 'not an object with a serialize method'
+}
+
+const OLD_PARTITIONERS = ['DefaultPartitioner', 'ByteArrayPartitioner']
+
+/** Partitioners of the old producer. */
+export function oldPartitionerFault(value: unknown): string | undefined {
+  if (typeof value === 'string')
+    return OLD_PARTITIONERS.includes(simpleName(value))
+      ? undefined
+      : `no such partitioner; known by name are ${OLD_PARTITIONERS.join(', ')}`
+  return hasMethods(value, 'partition') ? undefined : 'not an object with a partition method'
+}
+
+/** `kafka.serializer.StringEncoder` and `StringEncoder` are the same. */
+export function simpleName(name: string): string {
+  return name.slice(name.lastIndexOf('.') + 1)
+}

@@ -97,10 +97,10 @@ function show(value: unknown): string {
   return String(value)
 }
 
-/** The candidate with the fewest edits from `text`, if these are at most a third of it (at least two). */
+/** The candidate with the fewest edits from `text`, if these are at most a third of it (at least two) and leave something of it. */
 export function nearest(text: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined
-  let fewest = Math.max(2, Math.floor(text.length / 3)) + 1
+  let fewest = Math.min(Math.max(2, Math.floor(text.length / 3)) + 1, Math.max(1, text.length))
   for (const candidate of candidates) {
     const edits = editDistance(normal(text), normal(candidate))
     if (edits >= fewest) continue
