@@ -2,6 +2,7 @@
  * Lays out `dist/kafka/` like an Apache download: `bin/` (1.1's script names), `config/`, `libs/` (one bundled file per program, so that a
  * start reads few files and the folder can be copied anywhere). Runs after `tsc`, over its output.
  */
+import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,29 +17,77 @@ const target = join(repository, 'dist', 'kafka')
 /** Native or optional packages stay files of their own below `libs/node_modules`. */
 const external = ['@node-rs/crc32', 'msgpackr-extract']
 
+const common = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  minifySyntax: true,
+  external,
+  logLevel: 'warning',
+} as const
+
 async function bundle(): Promise<void> {
   await build({
+    ...common,
     entryPoints: {
-      broker: join(buildRoot, 'src/server/main.js'),
       zookeeper: join(buildRoot, 'zk/server/server-main.js'),
       tools: join(buildRoot, 'src/cli/main.js'),
       docker: join(buildRoot, 'src/cli/docker/main.js'),
     },
     outdir: join(target, 'libs'),
     outExtension: { '.js': '.mjs' },
-    bundle: true,
-    platform: 'node',
     format: 'esm',
-    target: 'node20',
     splitting: true,
     chunkNames: 'chunk-[hash]',
-    minifySyntax: true,
     keepNames: true,
-    external,
-    logLevel: 'warning',
     // CommonJS packages inside an ES module still ask for node's own modules by require.
     banner: { js: "import { createRequire as samsaRequire } from 'node:module'; const require = samsaRequire(import.meta.url);" },
   })
+}
+
+/**
+ * Starts the broker: one script, because that alone can be loaded with V8's code cache. Node takes a cache of another version for none.
+ */
+const brokerStarter = `import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { Script } from 'node:vm'
+const require = createRequire(import.meta.url)
+const filename = require.resolve('./broker.cjs')
+let cachedData
+try {
+  cachedData = readFileSync(filename + '.cache')
+} catch {}
+const script = new Script('(function (require, __filename) {' + readFileSync(filename, 'utf8') + '\\n})', { filename, cachedData })
+script.runInThisContext()(require, filename)
+`
+
+/** What the broker does until it finds no ZooKeeper is in the cache. */
+function writeCodeCache(libs: string): void {
+  const maker = join(libs, 'make-cache.mjs')
+  const file = join(libs, 'broker.cjs.cache')
+  const properties = join(libs, 'make-cache.properties')
+  const save = `process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(file)}, script.createCachedData()))\n`
+  writeFileSync(maker, brokerStarter.replace(/^script\.run/m, `${save}script.run`))
+  writeFileSync(properties, `zookeeper.connect=127.0.0.1:1\nzookeeper.connection.timeout.ms=50\nlog.dirs=${join(libs, 'none')}\n`)
+  const { stdout, stderr } = spawnSync(process.execPath, [maker, properties], { encoding: 'utf8', timeout: 20_000 })
+  for (const path of [maker, properties, join(libs, 'none')]) rmSync(path, { recursive: true, force: true })
+  if (!stdout.includes('Exiting Kafka') || !existsSync(file))
+    throw new Error(`The bundled broker does not run: ${stdout}${stderr}`)
+}
+
+async function bundleBroker(): Promise<void> {
+  const libs = join(target, 'libs')
+  await build({
+    ...common,
+    entryPoints: [join(buildRoot, 'src/server/main.js')],
+    outfile: join(libs, 'broker.cjs'),
+    format: 'iife',
+    // A script has no loader of its own for them.
+    supported: { 'dynamic-import': false },
+    define: { 'import.meta.url': 'moduleUrl' },
+    banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  })
+  writeFileSync(join(libs, 'broker.mjs'), brokerStarter)
 }
 
 /** Copies an external package (and the platform package that carries its binary) beside the bundles. */
@@ -83,8 +132,9 @@ function writeConfig(): void {
 const manifest = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { version: string }
 rmSync(target, { recursive: true, force: true })
 mkdirSync(join(target, 'libs'), { recursive: true })
-await bundle()
+await Promise.all([bundle(), bundleBroker()])
 for (const name of external) copyPackage(name)
+writeCodeCache(join(target, 'libs'))
 writeFileSync(
   join(target, 'libs', 'package.json'),
   `${JSON.stringify({ name: 'samsa-libs', version: manifest.version, type: 'module' })}\n`,

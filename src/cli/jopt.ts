@@ -1,5 +1,5 @@
 /**
- * Command lines as the classic tools read and explain them (they used joptsimple): long options, unambiguous abbreviations, repeated options,
+ * Command lines as the classic tools read and explain them (they used joptsimple): long options, repeated options,
  * help in two wrapped columns of 80 characters. Parsing is commander's; the words of errors and the layout of the help are 1.1's.
  */
 import { Command, CommanderError, Option } from 'commander'
@@ -12,6 +12,8 @@ export interface ToolOption {
   /** The argument may be left out: without it the option counts as given, without a value. */
   readonly optionalArgument?: boolean
   readonly required?: boolean
+  /** The parser itself demands it: a star in front of it in the help, not a word in its description. */
+  readonly isStarred?: boolean
   /** Shown in the help; the tool itself fills it in. */
   readonly default?: string | number
 }
@@ -31,14 +33,10 @@ export class OptionSyntaxError extends Error {
   }
 }
 
-/** Expands `--part 3` to `--partitions 3`; an ambiguous or unknown word stays as it is. */
-function expandAbbreviation(word: string, options: readonly ToolOption[]): string {
-  const match = /^--?([^=]+)(=.*)?$/s.exec(word)
-  if (match === null) return word
-  const [, name = '', value = ''] = match
-  if (options.some((option) => option.name === name)) return `--${name}${value}`
-  const candidates = options.filter((option) => option.name.startsWith(name))
-  return candidates.length === 1 ? `--${candidates[0]?.name}${value}` : word
+/** `-topic` is `--topic`; abbreviations are not understood. */
+function withTwoDashes(word: string, options: readonly ToolOption[]): string {
+  const match = /^-([^-=][^=]*)(=.*)?$/s.exec(word)
+  return options.some(({ name }) => name === match?.[1]) ? `-${word}` : word
 }
 
 /** Throws `OptionSyntaxError` as the genuine parser throws. Words that are no options are ignored, as there. */
@@ -66,7 +64,7 @@ export function parseOptions(args: readonly string[], options: readonly ToolOpti
   }
   try {
     command.parse(
-      args.map((word) => expandAbbreviation(word, options)),
+      args.map((word) => withTwoDashes(word, options)),
       { from: 'user' },
     )
   } catch (error) {
@@ -83,8 +81,12 @@ export function parseOptions(args: readonly string[], options: readonly ToolOpti
 const WIDTH = 80
 const GAP = 2
 
-/** Where Java's line breaker may break: behind a space, behind a dot, colon, hyphen or comma before a letter, before an opening parenthesis. */
-const BREAKS = /(?<= )|(?<=[a-zA-Z][.:-])(?=[a-zA-Z])|(?<=\w,)(?=[a-zA-Z])|(?<=[a-zA-Z\d])(?=\()/
+/**
+ * Where Java's line breaker may break: behind a space, behind a dot, colon or hyphen before a letter, behind a colon before a number, behind
+ * a comma before a letter, before an opening parenthesis.
+ */
+export const BREAKS =
+  /(?<= )|(?<=[a-zA-Z][.:-])(?=[a-zA-Z])|(?<=--)(?=[a-zA-Z])|(?<=\w:)(?=\d)|(?<=\w,)(?=[a-zA-Z])|(?<=[a-zA-Z\d])(?=\()/
 
 /** Breaks a text into lines of at most `width`, the space behind a word counted as the genuine formatter counts it; continuation lines are indented. */
 function wrap(text: string, width: number): string[] {
@@ -120,16 +122,17 @@ export function renderHelp(options: readonly ToolOption[]): string {
   const rows = [...options]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map((option) => ({
-      left: `--${option.name}${argumentText(option)}`,
+      left: `${option.isStarred === true ? '* ' : ''}--${option.name}${argumentText(option)}`,
       right: `${option.required === true ? 'REQUIRED: ' : ''}${option.description}${defaultText(option)}`.trimStart(),
     }))
   const leftLimit = Math.min((WIDTH - GAP) >> 1, Math.max(...rows.map((row) => row.left.length)))
   const wrapped = rows.map((row) => ({ left: wrap(row.left, leftLimit), right: wrap(row.right, WIDTH - GAP - leftLimit) }))
   // Lines that broke early leave a narrower column.
-  const left = Math.max(...wrapped.flatMap((row) => row.left.map((line) => line.length)))
+  const title = options.some(({ isStarred }) => isStarred) ? 'Option (* = required)' : 'Option'
+  const left = Math.max(title.length, ...wrapped.flatMap((row) => row.left.map((line) => line.length)))
   const right = Math.max(...wrapped.flatMap((row) => row.right.map((line) => line.length)))
   const line = (a: string, b: string): string => `${a.padEnd(left)}${' '.repeat(GAP)}${b.padEnd(right)}\n`
-  let out = line('Option', 'Description') + line('------', '-----------')
+  let out = line(title, 'Description') + line('-'.repeat(title.length), '-----------')
   for (const row of wrapped) {
     for (let i = 0; i < Math.max(row.left.length, row.right.length); i++) out += line(row.left[i] ?? '', row.right[i] ?? '')
   }

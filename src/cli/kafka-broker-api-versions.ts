@@ -1,13 +1,12 @@
 /** `kafka-broker-api-versions.sh`: which versions of which API every broker of a cluster speaks, in 1.1's layout. */
-import { apis, type ResponseOf } from '../protocol/apis/index.ts'
-import { askBroker, type BrokerAddress } from './ask.ts'
+import { apis } from '../protocol/apis/index.ts'
+import { askBroker } from './ask.ts'
 import { demandPlaintext } from './command-config.ts'
 import { parseOptions, type ToolOption } from './jopt.ts'
-import { checkRequired, logTime, only, runTool, ToolError } from './tool.ts'
-import { parseBootstrap } from './tool-brokers.ts'
+import { checkRequired, only, runTool } from './tool.ts'
+import { type ClusterMetadata, parseBootstrap, reachCluster } from './tool-brokers.ts'
 
 const REQUEST_TIMEOUT_MS = 5_000
-const METADATA_VERSION = 1
 
 const options: readonly ToolOption[] = [
   {
@@ -23,28 +22,12 @@ const options: readonly ToolOption[] = [
   },
 ]
 
-type Broker = ResponseOf<'Metadata'>['brokers'][number]
+type Broker = ClusterMetadata['brokers'][number]
 
 interface VersionRange {
   readonly apiKey: number
   readonly minVersion: number
   readonly maxVersion: number
-}
-
-/** The brokers as the first reachable server names them. */
-async function findBrokers(bootstrap: readonly BrokerAddress[]): Promise<readonly Broker[]> {
-  for (const [i, address] of bootstrap.entries()) {
-    try {
-      const { brokers } = await askBroker(address, 'Metadata', METADATA_VERSION, { topics: [] }, REQUEST_TIMEOUT_MS)
-      return brokers
-    } catch {
-      process.stderr.write(
-        `[${logTime()}] WARN Connection to node ${-1 - i} could not be established. Broker may not be available. (org.apache.kafka.clients.NetworkClient)\n`,
-      )
-    }
-  }
-  const asked = bootstrap.map(({ host, port }, i) => `${host}:${port} (id: ${-1 - i} rack: null)`)
-  throw new ToolError('java.lang.RuntimeException', `Request METADATA failed on brokers List(${asked.join(', ')})`)
 }
 
 function rangeText({ minVersion, maxVersion }: VersionRange): string {
@@ -85,7 +68,7 @@ export function main(args: readonly string[]): Promise<number> {
     const given = parseOptions(args, options)
     checkRequired(given, ['bootstrap-server'])
     if (given.has('command-config')) demandPlaintext(only(given, 'command-config'))
-    const brokers = await findBrokers(parseBootstrap(only(given, 'bootstrap-server')))
+    const brokers = await reachCluster(parseBootstrap(only(given, 'bootstrap-server')))
     const described = await Promise.all(brokers.map(versionsOf))
     for (const [i, { host, port, nodeId, rack }] of brokers.entries()) {
       process.stdout.write(`${host}:${port} (id: ${nodeId} rack: ${rack}) -> ${described[i]}\n`)

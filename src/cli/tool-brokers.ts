@@ -1,10 +1,12 @@
 /** Requests to the brokers of a cluster that a bootstrap list leads to: a handful each, over plaintext connections. */
+import { parseAddresses } from '../client/config/index.ts'
 import type { ApiName, RequestInput, ResponseOf } from '../protocol/apis/index.ts'
 import { errorInfo } from '../protocol/errors.ts'
 import { askBroker, type BrokerAddress } from './ask.ts'
-import { ToolError } from './tool.ts'
+import { logTime, ToolError } from './tool.ts'
 
 const TIMEOUT_MS = 30_000
+const REACH_TIMEOUT_MS = 5000
 
 /** Exceptions whose names do not follow from the name of the error. */
 const EXCEPTION_NAMES: Readonly<Record<string, string>> = {
@@ -41,17 +43,27 @@ export type ClusterMetadata = ResponseOf<'Metadata'>
 
 /** `h1:1,h2:2` to addresses. Throws `ToolError`. */
 export function parseBootstrap(text: string): BrokerAddress[] {
-  return text
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '')
-    .map((item) => {
-      const match = /^(?:[^:/]*:\/\/)?(\[[^\]]+\]|[^:[\]]+):(\d+)$/.exec(item)
-      if (match === null || Number(match[2]) > 65535) {
-        throw new ToolError('org.apache.kafka.common.config.ConfigException', `Invalid url in bootstrap.servers: ${item}`)
-      }
-      return { host: (match[1] ?? '').replace(/^\[|\]$/g, ''), port: Number(match[2]) }
-    })
+  try {
+    return parseAddresses(text.split(',').map((item) => item.trim()))
+  } catch (error) {
+    throw new ToolError('org.apache.kafka.common.config.ConfigException', (error as Error).message)
+  }
+}
+
+/** What the first of `servers` that answers says of the brokers, with a warning for those before it. Throws `ToolError` when none does. */
+export async function reachCluster(servers: readonly BrokerAddress[]): Promise<ClusterMetadata['brokers']> {
+  for (const [i, address] of servers.entries()) {
+    try {
+      const { brokers } = await askBroker(address, 'Metadata', 1, { topics: [] }, REACH_TIMEOUT_MS)
+      return brokers
+    } catch {
+      process.stderr.write(
+        `[${logTime()}] WARN Connection to node ${-1 - i} could not be established. Broker may not be available. (org.apache.kafka.clients.NetworkClient)\n`,
+      )
+    }
+  }
+  const asked = servers.map(({ host, port }, i) => `${host}:${port} (id: ${-1 - i} rack: null)`)
+  throw new ToolError('java.lang.RuntimeException', `Request METADATA failed on brokers List(${asked.join(', ')})`)
 }
 
 /** Metadata of `topics` (null: all) from the first of `servers` that answers. Throws `ToolError` when none does. */

@@ -108,15 +108,19 @@ export function longOption(given: ParsedOptions, name: string, absent: number): 
   return Number(text)
 }
 
-/** The classic white-list: a regular expression for the whole name, with `,` for "or"; quotes around it are dropped. */
-export function matchesTopicFilter(filter: string, topic: string): boolean {
+/** The classic white-list: a regular expression for the whole name, with `,` for "or"; quotes around it are dropped. Throws `SyntaxError`. */
+export function topicFilter(filter: string): RegExp {
   const pattern = filter
     .trim()
     .replaceAll(',', '|')
     .replaceAll(' ', '')
     .replace(/^["']+/, '')
     .replace(/["']+$/, '')
-  return new RegExp(`^(?:${pattern})$`).test(topic)
+  return new RegExp(`^(?:${pattern})$`)
+}
+
+export function matchesTopicFilter(filter: string, topic: string): boolean {
+  return topicFilter(filter).test(topic)
 }
 
 export function logTime(): string {

@@ -37,8 +37,8 @@ class LifeDisk implements Disk {
   list(directory: string): DirectoryEntry[] {
     return this.#at(directory).list(directory)
   }
-  makeDirectory(path: string): void {
-    this.#at(path).makeDirectory(path)
+  makeDirectory(path: string): boolean {
+    return this.#at(path).makeDirectory(path)
   }
   rename(from: string, to: string): void {
     this.#at(from).rename(from, to)

@@ -2,12 +2,21 @@
 export const tools = {
   'kafka-broker-api-versions': 'kafka.admin.BrokerApiVersionsCommand',
   'kafka-configs': 'kafka.admin.ConfigCommand',
+  'kafka-console-consumer': 'kafka.tools.ConsoleConsumer',
+  'kafka-console-producer': 'kafka.tools.ConsoleProducer',
+  'kafka-consumer-groups': 'kafka.admin.ConsumerGroupCommand',
+  'kafka-consumer-perf-test': 'kafka.tools.ConsumerPerformance',
   'kafka-delete-records': 'kafka.admin.DeleteRecordsCommand',
   'kafka-log-dirs': 'kafka.admin.LogDirsCommand',
+  'kafka-mirror-maker': 'kafka.tools.MirrorMaker',
   'kafka-preferred-replica-election': 'kafka.admin.PreferredReplicaLeaderElectionCommand',
+  'kafka-producer-perf-test': 'org.apache.kafka.tools.ProducerPerformance',
   'kafka-reassign-partitions': 'kafka.admin.ReassignPartitionsCommand',
   'kafka-simple-consumer-shell': 'kafka.tools.SimpleConsumerShell',
+  'kafka-streams-application-reset': 'kafka.tools.StreamsResetter',
   'kafka-topics': 'kafka.admin.TopicCommand',
+  'kafka-verifiable-consumer': 'org.apache.kafka.tools.VerifiableConsumer',
+  'kafka-verifiable-producer': 'org.apache.kafka.tools.VerifiableProducer',
   'zookeeper-shell': 'org.apache.zookeeper.ZooKeeperMain',
 } as const
 

@@ -78,7 +78,7 @@ function missingKey(topic: string): ToolError {
 }
 
 /** What a key or value that cannot be read ends the genuine tool with: one exception for its version, another for its fields. */
-function readable<T>(bytes: Buffer, what: string, newest: number, read: () => T): T {
+export function readable<T>(bytes: Buffer, what: string, newest: number, read: () => T): T {
   try {
     return read()
   } catch (error) {
