@@ -47,7 +47,7 @@ describe('a consumer group loses its coordinator', () => {
     timeout: 180_000,
   }, async () => {
     const seen = new Set<string>()
-    const group = { bootstrap: cluster.bootstrap, topic: TOPIC, groupId: GROUP }
+    const group = { bootstrap: cluster.bootstrap, topic: TOPIC, groupId: GROUP, assignor: 'range' as const }
     for (const clientId of ['survivor-1', 'survivor-2'])
       members.push(new GroupMember(clientId, kafkajsProgram(group, clientId), (value) => seen.add(value)))
     const writer = new Writer(kafka, TOPIC, PARTITIONS)

@@ -5,46 +5,55 @@
  *     revoked               not any more
  *     record 2 17 value     partition, offset, value; printed before the offset can be committed
  *
- * Its assignor is the `range` of the other libraries, so that they can share a group. SIGTERM: it leaves the group and ends.
+ * Its assignor is the `range` or `roundrobin` of the other libraries, so that they can share a group. SIGTERM: it leaves the group and ends.
  *
- *     node group-member-kafkajs.js BROKERS TOPIC GROUP CLIENT-ID SESSION-TIMEOUT-MS
+ *     node group-member-kafkajs.js BROKERS TOPIC GROUP CLIENT-ID SESSION-TIMEOUT-MS range|roundrobin
  */
 import { type Assigner, AssignerProtocol, Kafka, logLevel, type PartitionAssigner } from 'kafkajs'
 
-const [brokers = '', topic = '', groupId = '', clientId = '', sessionTimeout = ''] = process.argv.slice(2)
+const [brokers = '', topic = '', groupId = '', clientId = '', sessionTimeout = '', assignor = 'range'] = process.argv.slice(2)
 
-/** Per topic consecutive partitions to the members in the order of their ids; the first ones get what is left over. */
-const range: PartitionAssigner = ({ cluster }): Assigner => ({
-  name: 'range',
-  version: 0,
-  protocol: ({ topics }) => ({
-    name: 'range',
-    metadata: AssignerProtocol.MemberMetadata.encode({ version: 0, topics, userData: Buffer.alloc(0) }),
-  }),
-  assign: async ({ members }) => {
-    const subscribed = members.map(({ memberId, memberMetadata }) => {
-      return { memberId, topics: AssignerProtocol.MemberMetadata.decode(memberMetadata)?.topics ?? [] }
-    })
-    const shares = new Map(subscribed.map(({ memberId }) => [memberId, {} as Record<string, number[]>]))
-    for (const name of new Set(subscribed.flatMap(({ topics }) => topics))) {
-      const owners = subscribed.filter(({ topics }) => topics.includes(name)).map(({ memberId }) => memberId)
-      owners.sort((a, b) => (a < b ? -1 : 1))
-      const partitions = cluster.findTopicPartitionMetadata(name).map(({ partitionId }) => partitionId)
-      partitions.sort((a, b) => a - b)
-      for (const [i, owner] of owners.entries()) {
-        const begin = (n: number): number =>
-          n * Math.floor(partitions.length / owners.length) + Math.min(n, partitions.length % owners.length)
-        shares.get(owner)![name] = partitions.slice(begin(i), begin(i + 1))
+type Share = (owners: readonly string[], partitions: readonly number[], owner: number) => number[]
+
+/** Consecutive partitions; the first ones get what is left over. */
+const consecutive: Share = (owners, partitions, owner) => {
+  const begin = (n: number): number =>
+    n * Math.floor(partitions.length / owners.length) + Math.min(n, partitions.length % owners.length)
+  return partitions.slice(begin(owner), begin(owner + 1))
+}
+const inTurn: Share = (owners, partitions, owner) => partitions.filter((_, i) => i % owners.length === owner)
+
+/** Per topic, to the members in the order of their ids. */
+const shared =
+  (name: string, share: Share): PartitionAssigner =>
+  ({ cluster }): Assigner => ({
+    name,
+    version: 0,
+    protocol: ({ topics }) => ({
+      name,
+      metadata: AssignerProtocol.MemberMetadata.encode({ version: 0, topics, userData: Buffer.alloc(0) }),
+    }),
+    assign: async ({ members }) => {
+      const subscribed = members.map(({ memberId, memberMetadata }) => {
+        return { memberId, topics: AssignerProtocol.MemberMetadata.decode(memberMetadata)?.topics ?? [] }
+      })
+      const shares = new Map(subscribed.map(({ memberId }) => [memberId, {} as Record<string, number[]>]))
+      for (const wanted of new Set(subscribed.flatMap(({ topics }) => topics))) {
+        const owners = subscribed.filter(({ topics }) => topics.includes(wanted)).map(({ memberId }) => memberId)
+        owners.sort((a, b) => (a < b ? -1 : 1))
+        const partitions = cluster.findTopicPartitionMetadata(wanted).map(({ partitionId }) => partitionId)
+        partitions.sort((a, b) => a - b)
+        for (const [i, owner] of owners.entries()) shares.get(owner)![wanted] = share(owners, partitions, i)
       }
-    }
-    return [...shares].map(([memberId, assignment]) => {
-      return {
-        memberId,
-        memberAssignment: AssignerProtocol.MemberAssignment.encode({ version: 0, assignment, userData: Buffer.alloc(0) }),
-      }
-    })
-  },
-})
+      return [...shares].map(([memberId, assignment]) => {
+        return {
+          memberId,
+          memberAssignment: AssignerProtocol.MemberAssignment.encode({ version: 0, assignment, userData: Buffer.alloc(0) }),
+        }
+      })
+    },
+  })
+const assigner = assignor === 'roundrobin' ? shared('roundrobin', inTurn) : shared('range', consecutive)
 
 const kafka = new Kafka({
   clientId,
@@ -55,7 +64,7 @@ const kafka = new Kafka({
 })
 const consumer = kafka.consumer({
   groupId,
-  partitionAssigners: [range],
+  partitionAssigners: [assigner],
   sessionTimeout: Number(sessionTimeout),
   rebalanceTimeout: Number(sessionTimeout),
   heartbeatInterval: 300,

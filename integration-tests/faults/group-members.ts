@@ -15,10 +15,20 @@ export type MemberEvent =
   | { readonly type: 'revoked' }
   | { readonly type: 'record'; readonly partition: number; readonly offset: number; readonly value: string }
 
+/** Names that the libraries share; `sticky` is Java's and ours. */
+export type SharedAssignor = 'range' | 'roundrobin' | 'sticky'
+
 export interface GroupOfTest {
   readonly bootstrap: string
   readonly topic: string
   readonly groupId: string
+  readonly assignor: SharedAssignor
+}
+
+const JAVA_ASSIGNORS: Readonly<Record<SharedAssignor, string>> = {
+  range: 'RangeAssignor',
+  roundrobin: 'RoundRobinAssignor',
+  sticky: 'StickyAssignor',
 }
 
 /** How a member is started, and what a line of its output says. */
@@ -38,7 +48,7 @@ function parsePlain(line: string): MemberEvent | undefined {
   return undefined
 }
 
-export function kafkajsProgram({ bootstrap, topic, groupId }: GroupOfTest, clientId: string): Program {
+export function kafkajsProgram({ bootstrap, topic, groupId, assignor }: GroupOfTest, clientId: string): Program {
   const file = fileURLToPath(import.meta.url)
   const program = join(dirname(file), `group-member-kafkajs${extname(file)}`)
   const loader = process.execArgv.filter(
@@ -46,12 +56,12 @@ export function kafkajsProgram({ bootstrap, topic, groupId }: GroupOfTest, clien
   )
   return {
     command: process.execPath,
-    args: [...loader, program, bootstrap, topic, groupId, clientId, `${SESSION_TIMEOUT_MS}`],
+    args: [...loader, program, bootstrap, topic, groupId, clientId, `${SESSION_TIMEOUT_MS}`, assignor],
     parse: parsePlain,
   }
 }
 
-export function kcatProgram({ bootstrap, topic, groupId }: GroupOfTest, clientId: string): Program {
+export function kcatProgram({ bootstrap, topic, groupId, assignor }: GroupOfTest, clientId: string): Program {
   const settings = {
     'client.id': clientId,
     'session.timeout.ms': SESSION_TIMEOUT_MS,
@@ -59,7 +69,7 @@ export function kcatProgram({ bootstrap, topic, groupId }: GroupOfTest, clientId
     'heartbeat.interval.ms': 300,
     'auto.commit.interval.ms': 200,
     'auto.offset.reset': 'earliest',
-    'partition.assignment.strategy': 'range',
+    'partition.assignment.strategy': assignor,
     'reconnect.backoff.max.ms': 500,
     'topic.metadata.refresh.interval.ms': 1000,
   }
@@ -93,15 +103,16 @@ export function kcatProgram({ bootstrap, topic, groupId }: GroupOfTest, clientId
 
 /** The genuine `VerifiableConsumer`, which prints JSON; `launcher` is what runs it, before its own options. */
 export function javaProgram(
-  { bootstrap, topic, groupId }: GroupOfTest,
+  { bootstrap, topic, groupId, assignor }: GroupOfTest,
   launcher: readonly string[],
   configFile: string,
 ): Program {
   const options = ['--broker-list', bootstrap, '--topic', topic, '--group-id', groupId, '--verbose', '--reset-policy', 'earliest']
+  const strategy = ['--assignment-strategy', `org.apache.kafka.clients.consumer.${JAVA_ASSIGNORS[assignor]}`]
   const [command = '', ...before] = launcher
   return {
     command,
-    args: [...before, ...options, '--session-timeout', `${SESSION_TIMEOUT_MS}`, '--consumer.config', configFile],
+    args: [...before, ...options, ...strategy, '--session-timeout', `${SESSION_TIMEOUT_MS}`, '--consumer.config', configFile],
     parse: (line) => {
       if (!line.startsWith('{')) return undefined
       const event: { name: string; partitions?: { partition: number }[]; partition?: number; offset?: number; value?: string } =

@@ -1,14 +1,15 @@
 /**
- * One group whose members are written with different client libraries (they share the assignor `range`), while members leave, crash and
+ * One group whose members are written with different client libraries (they share an assignor), while members leave, crash and
  * come, and the coordinator's broker is killed and stopped. Guarantees G12, G13: every acknowledged record is consumed, committed offsets
- * never go back, and in each generation every partition has exactly one owner, also by the members' own account.
+ * never go back, and in each generation every partition has exactly one owner, also by the members' own account. A second group on the same
+ * topic gets everything too.
  */
 import assert from 'node:assert/strict'
 import { Kafka, logLevel } from 'kafkajs'
 import { eventually } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
 import { checkOwnership, coordinatorOf, emptyAndDelete, generationsOf, OffsetWatch, Writer } from './group-checks.ts'
-import { GroupMember, type GroupOfTest, type Program } from './group-members.ts'
+import { GroupMember, type GroupOfTest, type Program, type SharedAssignor } from './group-members.ts'
 
 export type MemberKind = (group: GroupOfTest, clientId: string) => Program
 
@@ -21,26 +22,30 @@ export interface MixedReport {
 
 const TOPIC = 'mixed'
 const GROUP = 'mixture'
+const AUDIENCE = 'audience'
 const PARTITIONS = 6
 const STATE_PARTITIONS = 5
 
-/** `kinds`: one for each of the three places in the group. A member that went is followed by another of its kind. */
+/** `kinds`: one for each place in the group. A member that went is followed by another of its kind. */
 export class MixedGroup {
   private readonly cluster: TestCluster
   private readonly kafka: Kafka
   private readonly kinds: readonly MemberKind[]
+  private readonly assignor: SharedAssignor
   private readonly seen = new Set<string>()
   private readonly places: GroupMember[] = []
   private readonly everybody: GroupMember[] = []
+  private audience: GroupMember | undefined
 
-  private constructor(cluster: TestCluster, kinds: readonly MemberKind[]) {
+  private constructor(cluster: TestCluster, kinds: readonly MemberKind[], assignor: SharedAssignor) {
     this.cluster = cluster
+    this.assignor = assignor
     this.kinds = kinds
     const retry = { retries: 40, initialRetryTime: 50, maxRetryTime: 500 }
     this.kafka = new Kafka({ clientId: 'observer', brokers: cluster.addresses, logLevel: logLevel.NOTHING, retry })
   }
 
-  static async start(kinds: readonly MemberKind[]): Promise<MixedGroup> {
+  static async start(kinds: readonly MemberKind[], assignor: SharedAssignor = 'range'): Promise<MixedGroup> {
     const cluster = await TestCluster.start({
       brokers: 3,
       properties: {
@@ -50,7 +55,7 @@ export class MixedGroup {
       },
     })
     await cluster.createTopic(TOPIC, PARTITIONS, 3)
-    return new MixedGroup(cluster, kinds)
+    return new MixedGroup(cluster, kinds, assignor)
   }
 
   /** `rounds` times: one leaves, one crashes, the coordinator goes; the kinds take turns. */
@@ -60,7 +65,12 @@ export class MixedGroup {
     const offsets = new OffsetWatch(this.kafka, GROUP, TOPIC)
     await offsets.start()
     for (const place of this.kinds.keys()) this.join(place)
-    await this.consumed('all three', 30)
+    const heard = new Set<string>()
+    const audience = new GroupMember('audience', this.kinds.at(-1)!(this.about(AUDIENCE), 'audience'), (value) =>
+      heard.add(value),
+    )
+    this.audience = audience
+    await this.consumed('all', 30)
     for (let round = 0; round < rounds; round++) {
       await this.leaveAndReturn(round % this.kinds.length)
       await this.crashAndReturn((round + 1) % this.kinds.length)
@@ -69,6 +79,9 @@ export class MixedGroup {
     const acknowledged = await writer.stop()
     const isSeen = (): boolean => acknowledged.every((value) => this.seen.has(value))
     await eventually('everything acknowledged is consumed', isSeen, 60_000)
+    await eventually('the other group has it all, too', () => acknowledged.every((value) => heard.has(value)), 60_000)
+    await audience.crash()
+    assert.equal(audience.fault, undefined)
     await eventually('and committed', () => offsets.committed >= acknowledged.length, 30_000)
     await Promise.all(this.places.map((member) => member.crash()))
     await offsets.stop()
@@ -86,10 +99,13 @@ export class MixedGroup {
     return { acknowledged: acknowledged.length, generations: generations.length, looks: offsets.looks, members }
   }
 
+  private about(groupId: string): GroupOfTest {
+    return { bootstrap: this.cluster.bootstrap, topic: TOPIC, groupId, assignor: this.assignor }
+  }
+
   private join(place: number): void {
-    const { bootstrap } = this.cluster
     const clientId = `member-${place}-${this.everybody.length}`
-    const program = this.kinds[place]!({ bootstrap, topic: TOPIC, groupId: GROUP }, clientId)
+    const program = this.kinds[place]!(this.about(GROUP), clientId)
     const member = new GroupMember(clientId, program, (value) => this.seen.add(value))
     this.places[place] = member
     this.everybody.push(member)
@@ -131,7 +147,9 @@ export class MixedGroup {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.everybody.map((member) => member.crash()))
+    await Promise.all(
+      [...this.everybody, ...(this.audience === undefined ? [] : [this.audience])].map((member) => member.crash()),
+    )
     await this.cluster.close()
   }
 }

@@ -7,7 +7,7 @@
  *
  * SIGTERM: it commits, leaves the group and ends.
  *
- *     node consumer-member.js BROKERS TOPIC GROUP CLIENT-ID SESSION-TIMEOUT-MS
+ *     node consumer-member.js BROKERS TOPIC GROUP CLIENT-ID SESSION-TIMEOUT-MS [ASSIGNOR]
  */
 import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -20,11 +20,15 @@ export function samsaProgram(group: GroupOfTest, clientId: string): Program {
   const file = fileURLToPath(import.meta.url)
   const program = join(dirname(file), `consumer-member${extname(file)}`)
   const at = args.findIndex((word) => word.includes('group-member-kafkajs'))
-  const { bootstrap, topic, groupId } = group
-  return { ...rest, args: [...args.slice(0, at), program, bootstrap, topic, groupId, clientId, `${SESSION_TIMEOUT_MS}`] }
+  const { bootstrap, topic, groupId, assignor } = group
+  return {
+    ...rest,
+    args: [...args.slice(0, at), program, bootstrap, topic, groupId, clientId, `${SESSION_TIMEOUT_MS}`, assignor],
+  }
 }
 
-async function main([bootstrap = '', topic = '', groupId = '', clientId = '', sessionTimeout = '']: readonly string[]) {
+async function main(words: readonly string[]) {
+  const [bootstrap = '', topic = '', groupId = '', clientId = '', sessionTimeout = '', assignor = 'range'] = words
   const consumer = createConsumer<string | null, string | null>({
     'bootstrap.servers': bootstrap,
     'group.id': groupId,
@@ -35,6 +39,7 @@ async function main([bootstrap = '', topic = '', groupId = '', clientId = '', se
     'auto.commit.interval.ms': 200,
     'auto.offset.reset': 'earliest',
     'metadata.max.age.ms': 1000,
+    'partition.assignment.strategy': assignor,
     'key.deserializer': 'String',
     'value.deserializer': 'String',
   })

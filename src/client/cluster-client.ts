@@ -3,9 +3,10 @@
 import type { BufferPool } from '../base/buffer-pool.ts'
 import { sharedPool } from '../base/bytes.ts'
 import type { Millis } from '../base/ids.ts'
+import type { Logger } from '../base/logger.ts'
 import type { ApiName, ResponseOf } from '../protocol/apis/index.ts'
 import { ErrorCode } from '../protocol/errors.ts'
-import type { RequestOrMaker, SendOptions } from '../rpc/channel.ts'
+import { ChannelError, type RequestOrMaker, type SendOptions } from '../rpc/channel.ts'
 import { type CommonConfig, type HostPort, parseAddresses } from './config/index.ts'
 import { type Environment, environmentOf } from './environment.ts'
 import { exceptionOf, isRetriable, KafkaException, TimeoutException } from './errors.ts'
@@ -39,6 +40,11 @@ export interface RetryOptions {
 
 export type CoordinatorType = 'group' | 'transaction'
 
+const ROLE_NAMES = { producer: 'Producer', consumer: 'Consumer', adminclient: 'AdminClient' } as const
+
+/** Kinds of channel errors that say so. */
+const NEVER_MADE: ReadonlySet<string> = new Set(['refused', 'connectTimeout'])
+
 const COORDINATOR_TYPES: Readonly<Record<CoordinatorType, number>> = { group: 0, transaction: 1 }
 
 /** As the Java consumer: a group coordinator has a connection of its own, so that a heartbeat never waits behind a fetch. */
@@ -57,6 +63,8 @@ export class ClusterClient {
   readonly pool: BufferPool = sharedPool
   readonly #bootstrap: readonly HostPort[]
   readonly #source: MetadataSource
+  readonly #log: Logger
+  readonly #role: ClusterClientOptions['role']
   /** Connections to group coordinators. */
   readonly #coordinators = new Map<number, HostPort>()
   readonly #readyListeners = new Set<(nodeId: number) => void>()
@@ -70,6 +78,7 @@ export class ClusterClient {
     const environment = environmentOf(options.environment)
     const { net, clock, rng, log } = environment
     this.config = config
+    this.#role = role
     this.environment = environment
     this.clientId = config['client.id'] === '' ? nextClientId(role) : config['client.id']
     this.#bootstrap = parseAddresses(config['bootstrap.servers'])
@@ -90,6 +99,7 @@ export class ClusterClient {
       },
       onDisconnect: (nodeId, error) => this.#disconnected(nodeId, error),
     })
+    this.#log = this.logAs('org.apache.kafka.clients.NetworkClient')
     this.#source = this.#sourceOf((update) => this.metadata.apply(update), allowAutoTopicCreation)
     this.metadata = new Metadata({
       clock,
@@ -103,7 +113,8 @@ export class ClusterClient {
   #sourceOf(sink: MetadataSink, allowAutoTopicCreation: boolean): MetadataSource {
     const { config, environment, network } = this
     const connect = config['zookeeper.connect']
-    if (connect === '') return new BootstrapSource({ network, sink, pickNode: () => this.anyNode(), allowAutoTopicCreation })
+    const pickNode = (): number => this.anyNode()
+    if (connect === '') return new BootstrapSource({ network, sink, pickNode, allowAutoTopicCreation, log: this.#log })
     return new ZooKeeperSource({
       open: () =>
         environment.openZk({
@@ -162,7 +173,17 @@ export class ClusterClient {
     return () => void this.#disconnectListeners.delete(listener)
   }
 
+  /** The log of a part, under the name and with the prefix that it has in the Java clients. */
+  logAs(category: string): Logger {
+    const { config, clientId, environment } = this
+    const role = ROLE_NAMES[this.#role]
+    const group = 'group.id' in config ? `, groupId=${config['group.id']}` : ''
+    return environment.log.child(`[${role} clientId=${clientId}${group}]`, category)
+  }
+
   #disconnected(nodeId: number, error: KafkaException): void {
+    if (error.cause instanceof ChannelError && NEVER_MADE.has(error.cause.kind))
+      this.#log.warn(`Connection to node ${nodeId} could not be established. Broker may not be available.`)
     // The broker may have died, and its partitions moved.
     this.metadata.requestUpdate()
     for (const listener of [...this.#disconnectListeners]) listener(nodeId, error)
@@ -276,7 +297,7 @@ export class ClusterClient {
   }
 }
 
-/** The id under which `send` reaches a broker over the connection that is kept for its coordinator's work. */
+/** The id under which `send` reaches a broker over the connection that is kept for its coordinator's work; of that id, the broker's. */
 export function coordinatorNode(brokerId: number): number {
   return COORDINATOR_BASE - brokerId
 }

@@ -5,6 +5,7 @@ import { type Logger, silentLogger } from '../base/logger.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Net } from '../ports/net.ts'
 import { nodeClock } from '../ports/node/clock.ts'
+import { hostName } from '../ports/node/host.ts'
 import { createNodeNet } from '../ports/node/net.ts'
 import { nodeRng } from '../ports/node/rng.ts'
 import type { Rng } from '../ports/rng.ts'
@@ -17,6 +18,8 @@ export interface Environment {
   readonly log: Logger
   /** A session that is not started. */
   readonly openZk: (options: KafkaZkOptions) => KafkaZk
+  /** Part of the ids of classic consumers. */
+  readonly hostName: string
 }
 
 /** One receive buffer for all clients of the process. */
@@ -33,5 +36,6 @@ export function environmentOf(parts: Partial<Environment> = {}): Environment {
     rng: parts.rng ?? nodeRng,
     log,
     openZk: parts.openZk ?? ((options) => openKafkaZk(options, clock, log)),
+    hostName: parts.hostName ?? hostName(),
   }
 }

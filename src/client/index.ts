@@ -1,6 +1,12 @@
 /** The clients' shared part, for producer, consumer, admin and classic clients and for tools. */
 export { createAdmin } from './admin/admin.ts'
 export type * from './admin/types.ts'
+export { createConsumerConnector } from './classic/connector.ts'
+export * from './classic/errors.ts'
+export { createOldProducer } from './classic/old-producer.ts'
+export { createSimpleConsumer } from './classic/simple-consumer.ts'
+export { blacklist, whitelist } from './classic/topic-filter.ts'
+export * from './classic/types.ts'
 export {
   ClusterClient,
   type ClusterClientOptions,
@@ -18,6 +24,14 @@ export {
   type ConsumerOptions,
   consumerConfig,
   consumerKeys,
+  type OldConsumerConfig,
+  type OldConsumerOptions,
+  type OldProducerConfig,
+  type OldProducerOptions,
+  oldConsumerConfig,
+  oldConsumerKeys,
+  oldProducerConfig,
+  oldProducerKeys,
   type ProducerConfig,
   type ProducerOptions,
   producerConfig,

@@ -26,6 +26,8 @@ const SCRATCH_BYTES = 4096
  */
 export class DefaultPartitioner implements Partitioner {
   readonly #counters = new Map<string, { next: number }>()
+  #lastTopic: string | undefined
+  #lastCounter: { next: number } | undefined
   readonly #scratch = Buffer.allocUnsafe(SCRATCH_BYTES)
   readonly #random: () => number
 
@@ -54,11 +56,13 @@ export class DefaultPartitioner implements Partitioner {
   }
 
   #next(topic: string): number {
-    let counter = this.#counters.get(topic)
+    let counter = topic === this.#lastTopic ? this.#lastCounter : this.#counters.get(topic)
     if (counter === undefined) {
       counter = { next: Math.floor(this.#random() * 0x80000000) }
       this.#counters.set(topic, counter)
     }
+    this.#lastTopic = topic
+    this.#lastCounter = counter
     const next = counter.next
     counter.next = (next + 1) & 0x7fffffff
     return next

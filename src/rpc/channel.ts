@@ -26,6 +26,8 @@ interface Call {
 
 /** A peer that has not answered ApiVersions by then is taken for one that does not know it, where there are `fallbacks`. */
 const NEGOTIATION_TIMEOUT_MS = 10_000
+// 0.9 passes over ApiVersions without a word. After so long it gets another question: an answer to that alone is proof, since they come in order.
+const DOUBT_MS = 500
 
 type State = 'idle' | 'backoff' | 'connecting' | 'negotiating' | 'ready' | 'closed'
 
@@ -54,6 +56,7 @@ export class Channel {
   /** Next of `fallbacks` to try; -1: ask ApiVersions. */
   #fallback = -1
   #idleTimer: Timer | undefined
+  #doubtTimer: Timer | undefined
   #usedAt: Millis = 0
 
   constructor(options: ChannelOptions) {
@@ -143,7 +146,10 @@ export class Channel {
       return
     }
     this.#waiting.push(call)
-    if (this.#state === 'idle') this.#openOrWait()
+    // The first one that waits keeps the process alive through the pause.
+    if (this.#state === 'backoff' && this.#waiting.length === 1) this.#retryTimer?.cancel()
+    else if (this.#state !== 'idle') return
+    this.#openOrWait()
   }
 
   // ------------------------------------------------------------------ connection
@@ -156,7 +162,7 @@ export class Channel {
       return
     }
     this.#state = 'backoff'
-    this.#retryTimer = clock.timer(pause, () => this.#open(), true)
+    this.#retryTimer = clock.timer(pause, () => this.#open(), this.#waiting.length === 0)
   }
 
   #open(): void {
@@ -187,20 +193,31 @@ export class Channel {
       return
     }
     this.#state = 'negotiating'
-    // 0.9 does not know ApiVersions, and leaves it without an answer on an open connection.
     const patience = this.#options.fallbacks === undefined ? Number.POSITIVE_INFINITY : NEGOTIATION_TIMEOUT_MS
     const deadline = this.#options.clock.now() + Math.min(this.#options.requestTimeoutMs, patience)
     this.#watchDeadline(deadline)
+    if (fallback !== undefined) return this.#probe(link, fallback, deadline)
+    this.#ask('ApiVersions', deadline, (response) => this.#negotiated(link, response as ResponseOf<'ApiVersions'>))
+    const older = this.#options.fallbacks?.[0]
+    if (older?.probe === undefined) return
+    this.#doubtTimer = this.#options.clock.timer(DOUBT_MS, () => this.#probe(link, older, deadline), true)
+  }
+
+  /** An answer means that the peer is of that age, unless it has told its versions meanwhile. */
+  #probe(link: Link, fallback: VersionFallback, deadline: Millis): void {
+    if (link !== this.#link || this.#state !== 'negotiating') return
+    this.#ask(fallback.probe!, deadline, () => {
+      if (link === this.#link && this.#state === 'negotiating') this.#fallBack(fallback)
+    })
+  }
+
+  #ask(api: ApiName, deadline: Millis, onAnswer: (response: unknown) => void): void {
     this.#transmit({
-      api: apis[fallback?.probe ?? 'ApiVersions'] as unknown as ApiSchema,
+      api: apis[api] as unknown as ApiSchema,
       request: {},
       deadline,
       oneWay: false,
-      onResponse: (_error, response) => {
-        if (response === undefined) return
-        if (fallback === undefined) this.#negotiated(link, response as ResponseOf<'ApiVersions'>)
-        else this.#fallBack(fallback)
-      },
+      onResponse: (_error, response) => void (response !== undefined && onAnswer(response)),
       correlationId: -1,
       version: 0,
     })
@@ -225,7 +242,7 @@ export class Channel {
     this.#detach()
     this.#inFlight = []
     this.#state = 'backoff'
-    this.#retryTimer = clock.timer(0, () => this.#open(), true)
+    this.#retryTimer = clock.timer(0, () => this.#open(), this.#waiting.length === 0)
     return true
   }
 
@@ -362,10 +379,12 @@ export class Channel {
   /** @internal */
   received(link: Link, reader: ByteReader): void {
     if (link !== this.#link) return
-    const call = this.#inFlight.shift()
+    let call = this.#inFlight.shift()
     let response: unknown
     try {
       const correlationId = decodeResponseHeader(reader)
+      // What was asked first is passed over by a peer that does not know it.
+      if (this.#state === 'negotiating' && this.#inFlight[0]?.correlationId === correlationId) call = this.#inFlight.shift()
       if (call === undefined) throw new Error(`a response ${correlationId} nobody asked for`)
       if (correlationId !== call.correlationId)
         throw new Error(`correlation id ${correlationId} instead of ${call.correlationId}`)
@@ -421,7 +440,8 @@ export class Channel {
     this.#retryTimer?.cancel()
     this.#deadlineTimer?.cancel()
     this.#idleTimer?.cancel()
-    this.#retryTimer = this.#deadlineTimer = this.#idleTimer = undefined
+    this.#doubtTimer?.cancel()
+    this.#retryTimer = this.#deadlineTimer = this.#idleTimer = this.#doubtTimer = undefined
     this.#deadlineAt = Number.POSITIVE_INFINITY
   }
 

@@ -1,8 +1,9 @@
 import { type PartitionKey, partitionKey, type TopicPartition } from '../../base/ids.ts'
 import type { ResponseOf } from '../../protocol/apis/index.ts'
-import { consumerAssignment } from '../../protocol/embedded/group-protocols.ts'
+import { assignedPartitions } from '../../protocol/embedded/group-protocols.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import { byTopic } from '../by-topic.ts'
+import { coordinatorNode } from '../cluster-client.ts'
 import { exceptionOf, IllegalArgumentException, NetworkException } from '../errors.ts'
 import type { Node } from '../metadata/types.ts'
 import type { OffsetAndMetadata } from '../producer/types.ts'
@@ -46,9 +47,8 @@ export function describeGroups(
 
 /** Coordinators are asked over connections of their own, whose node ids are not the brokers'. */
 function brokerAt({ cluster }: AdminContext, coordinator: Node): Node {
-  for (const node of cluster.metadata.brokers.values())
-    if (node.host === coordinator.host && node.port === coordinator.port) return node
-  return coordinator
+  const id = coordinatorNode(coordinator.id)
+  return cluster.metadata.brokers.get(id) ?? { ...coordinator, id }
 }
 
 function descriptionOf(group: ResponseOf<'DescribeGroups'>['groups'][number], coordinator: Node): GroupDescription {
@@ -58,17 +58,10 @@ function descriptionOf(group: ResponseOf<'DescribeGroups'>['groups'][number], co
       memberId,
       clientId,
       host: clientHost,
-      assignment: protocolType === 'consumer' ? assignmentOf(memberAssignment) : [],
+      assignment: protocolType === 'consumer' ? assignedPartitions(memberAssignment) : [],
     }),
   )
   return { groupId, state, protocolType, protocol, coordinator, members }
-}
-
-/** Members without an assignment have none of its bytes either. */
-function assignmentOf(bytes: Buffer): TopicPartition[] {
-  if (bytes.length < 2) return []
-  const { topicPartitions } = consumerAssignment.decode(bytes, 2)
-  return topicPartitions.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
 }
 
 export function deleteGroups(

@@ -141,7 +141,9 @@ export async function describeTopics(
 export async function describeCluster(context: AdminContext, options?: AdminCallOptions): Promise<ClusterDescription> {
   const { brokers, clusterId, controllerId } = await askMetadata(context, 'describe the cluster', [], options)
   const nodes = brokers.map(({ nodeId, host, port, rack }): Node => ({ id: nodeId, host, port, rack }))
-  return { clusterId, nodes, controller: nodes.find(({ id }) => id === controllerId) ?? null }
+  // Brokers before 0.10 do not say; ZooKeeper does, where the client looks there.
+  const known = controllerId >= 0 ? controllerId : context.cluster.metadata.controllerId
+  return { clusterId, nodes, controller: nodes.find(({ id }) => id === known) ?? null }
 }
 
 /** Deletes by leader; a partition whose leader has moved is asked again. */

@@ -6,7 +6,7 @@ import type { Heard } from '../../rpc/testing-broker.ts'
 import { OffsetOutOfRangeException, RecordTooLargeException } from '../errors.ts'
 import { FetchSession } from './fetch-session.ts'
 import { World } from './testing-world.ts'
-import type { Consumer } from './types.ts'
+import type { Consumer, RecordBatch } from './types.ts'
 
 const T0 = { topic: 't', partition: 0 }
 const T1 = { topic: 't', partition: 1 }
@@ -280,5 +280,49 @@ test('a batch read raw gives the bytes of keys and values, null as -1, and can b
     0,
   ])
   assert.equal(world.asked('Fetch')[0]?.isolationLevel, 1)
+  await world.settled(consumer.close())
+})
+
+test('memory of batches read raw is used again with the next poll; what was read as records, or not yet, stays', async () => {
+  const world = await World.start()
+  const consumer = world.consumer({ 'max.poll.records': 2 })
+  consumer.assign([T0])
+  type Batch = RecordBatch<unknown, unknown> | undefined
+  const memory = new Set<ArrayBufferLike>()
+  let raws = 0
+  const rawOf = (batch: Batch): string[] => {
+    const values: string[] = []
+    batch?.forEachRaw((buffer, _keyStart, _keyEnd, start, end) => {
+      values.push(buffer.toString('utf8', start, end))
+      memory.add(buffer.buffer)
+    })
+    raws++
+    return values
+  }
+  const valuesOf = (batch: Batch): string[] => [...(batch ?? [])].map(({ value }) => String(value))
+  const kept: [batch: Batch, wanted: string[]][] = []
+  for (let round = 0; round < 12; round++) {
+    // Above what the pool takes care of; three records are two polls.
+    const sent = ['a', 'b', 'c'].map((name) => `${name}${round}`.padEnd(5000, name))
+    world.append(0, ...sent)
+    const halves = [sent.slice(0, 2), sent.slice(2)]
+    for (const [i, wanted] of halves.entries()) {
+      const [batch] = (await world.settled(consumer.poll(5000))).batches
+      if (round % 4 === 2 && i === 0) kept.push([batch, wanted])
+      else if (round % 4 === 3) {
+        assert.deepEqual(valuesOf(batch), wanted)
+        kept.push([batch, wanted])
+      } else {
+        assert.deepEqual(rawOf(batch), wanted)
+        if (round === 5) kept.push([batch, []])
+      }
+    }
+  }
+  for (const [batch, wanted] of kept) {
+    if (wanted.length > 0) assert.deepEqual(valuesOf(batch), wanted)
+    else assert.throws(() => rawOf(batch), { name: 'IllegalStateException' })
+    if (wanted.length === 0) assert.throws(() => valuesOf(batch), { name: 'IllegalStateException' })
+  }
+  assert.ok(memory.size < raws / 2, `${memory.size} buffers for ${raws} batches`)
   await world.settled(consumer.close())
 })

@@ -17,6 +17,7 @@ import {
 import { RecordSetReader } from '../record-reader.ts'
 import { type Deserializers, IndexedBatch } from './batches.ts'
 import { FetchSession } from './fetch-session.ts'
+import { Lease } from './lease.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 import type { Signal } from './signal.ts'
 import type { AssignedPartition, Chunk, Subscription } from './subscription.ts'
@@ -63,6 +64,10 @@ export class Fetcher<K, V> {
   #bufferedBytes = 0
   /** Records of the batch before: about as many as there will be in the next one. */
   #lastCount = 0
+  /** Batches of the last `take`, with the memory they lie in. */
+  #handedOut: { readonly batch: IndexedBatch<K, V>; readonly lease: Lease | undefined }[] = []
+  /** What was handed out last was read raw: its memory comes back, so it is taken from the pool. Fresh memory costs more than all the rest. */
+  #isRaw = false
 
   constructor(options: FetcherOptions<K, V>) {
     this.#options = options
@@ -211,7 +216,8 @@ export class Fetcher<K, V> {
     const { config } = this.#options
     const { topic, fetchOffset } = partition
     // What came lies in the receive buffer, for this turn only.
-    const buffer = Buffer.allocUnsafeSlow(set.length)
+    const lease = this.#isRaw ? new Lease(this.#options.cluster.pool, set.length) : undefined
+    const buffer = lease?.bytes ?? Buffer.allocUnsafeSlow(set.length)
     buffer.set(set)
     const reader = new RecordSetReader(buffer, {
       topic,
@@ -221,7 +227,7 @@ export class Fetcher<K, V> {
       aborted: config['isolation.level'] === 'read_committed' ? (aborted ?? []) : null,
     })
     if (reader.isCut) this.#enqueue(partition, undefined, fetchOffset, 0, ErrorCode.MESSAGE_TOO_LARGE)
-    else this.#enqueue(partition, reader, endOf(buffer, fetchOffset), buffer.length, ErrorCode.NONE)
+    else this.#enqueue(partition, reader, endOf(buffer, fetchOffset), buffer.length, ErrorCode.NONE, lease)
   }
 
   #enqueue(
@@ -230,9 +236,10 @@ export class Fetcher<K, V> {
     nextOffset: number,
     bytes: number,
     error: number,
+    lease?: Lease,
   ): void {
     const { fetchOffset } = partition
-    partition.chunks.push({ fetchOffset, nextOffset, bytes, reader, error, isStarted: false })
+    partition.chunks.push({ fetchOffset, nextOffset, bytes, reader, error, lease, isStarted: false })
     partition.fetchOffset = nextOffset
     this.#bufferedBytes += bytes
     if (!this.#ready.includes(partition)) this.#ready.push(partition)
@@ -247,6 +254,7 @@ export class Fetcher<K, V> {
   take(maxRecords: number, maxBatches: number): IndexedBatch<K, V>[] {
     const batches: IndexedBatch<K, V>[] = []
     let left = maxRecords
+    this.#retireHandedOut()
     this.#forgetUnassigned()
     for (const partition of [...this.#ready]) {
       if (left <= 0 || batches.length >= maxBatches) break
@@ -268,6 +276,16 @@ export class Fetcher<K, V> {
     return batches
   }
 
+  #retireHandedOut(): void {
+    if (this.#handedOut.length === 0) return
+    this.#isRaw = true
+    for (const { batch, lease } of this.#handedOut) {
+      if (batch.retire()) lease?.unuse()
+      else this.#isRaw = false
+    }
+    this.#handedOut = []
+  }
+
   #takeFrom(partition: AssignedPartition, max: number): IndexedBatch<K, V> | undefined {
     const { metrics, deserializers } = this.#options
     const { topic, highWatermark } = partition
@@ -281,6 +299,10 @@ export class Fetcher<K, V> {
       chunk.isStarted = true
       const batch = new IndexedBatch<K, V>(topic, partition.partition, highWatermark, deserializers, expected)
       const hasMore = batch.fill(chunk.reader, max)
+      if (batch.count > 0) {
+        chunk.lease?.use()
+        this.#handedOut.push({ batch, lease: chunk.lease })
+      }
       if (!hasMore) this.#drop(partition, chunk)
       partition.position = hasMore ? chunk.reader.position : Math.max(chunk.reader.position, chunk.nextOffset)
       if (batch.count === 0) continue
@@ -295,6 +317,7 @@ export class Fetcher<K, V> {
 
   #drop(partition: AssignedPartition, chunk: Chunk): void {
     partition.chunks.shift()
+    chunk.lease?.read()
     this.#bufferedBytes -= chunk.bytes
   }
 

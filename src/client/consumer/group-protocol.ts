@@ -26,9 +26,4 @@ export function encodeAssignment(partitions: readonly TopicPartition[]): Buffer 
   return consumerAssignment.encode({ topicPartitions, userData: NO_DATA }, VERSION)
 }
 
-/** Zero bytes: the leader left the member out. Throws `DecodeError`. */
-export function decodeAssignment(assignment: Buffer): TopicPartition[] {
-  if (assignment.length === 0) return []
-  const { topicPartitions } = consumerAssignment.decode(assignment, VERSION_BYTES)
-  return topicPartitions.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
-}
+export { assignedPartitions as decodeAssignment } from '../../protocol/embedded/group-protocols.ts'

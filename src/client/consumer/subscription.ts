@@ -3,6 +3,7 @@ import { partitionKey, type TopicPartition } from '../../base/ids.ts'
 import { IllegalStateException } from '../errors.ts'
 import type { TopicPartitionOffset } from '../producer/types.ts'
 import type { RecordSetReader } from '../record-reader.ts'
+import type { Lease } from './lease.ts'
 import type { ConsumerRebalanceListener } from './types.ts'
 
 /** Where a position comes from that is not known yet. */
@@ -16,6 +17,8 @@ export interface Chunk {
   readonly bytes: number
   /** Undefined: see `error`. */
   readonly reader: RecordSetReader | undefined
+  /** Where the bytes lie in pooled memory. */
+  readonly lease: Lease | undefined
   /** Code of Kafka. */
   readonly error: number
   /** Some of it was handed out, or will be in this turn. */

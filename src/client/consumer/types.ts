@@ -29,7 +29,8 @@ export interface RecordBatch<K = Buffer | null, V = Buffer | null> extends Itera
   readonly highWatermark: number
   /**
    * The cheapest way through: no object per record. Key and value are bytes `[start, end)` of `buffer`, -1 for null; they are valid during
-   * the call only.
+   * the call only. With the next poll the memory of a batch that was read in no other way is used again: reading it then throws
+   * IllegalStateException.
    */
   forEachRaw(visit: RawVisitor): void
 }

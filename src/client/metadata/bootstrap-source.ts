@@ -1,5 +1,7 @@
 /** Metadata by asking brokers. */
+import type { Logger } from '../../base/logger.ts'
 import type { ResponseOf } from '../../protocol/apis/index.ts'
+import { ErrorCode, errorInfo } from '../../protocol/errors.ts'
 import { KafkaException, NetworkException } from '../errors.ts'
 import type { Network } from '../network/network.ts'
 import { type MetadataSink, type MetadataSource, type MetadataUpdate, type Topics, topicMetadata } from './types.ts'
@@ -10,6 +12,7 @@ export interface BootstrapSourceOptions {
   /** The node to ask, different after a failure. */
   readonly pickNode: () => number
   readonly allowAutoTopicCreation: boolean
+  readonly log: Logger
 }
 
 export class BootstrapSource implements MetadataSource {
@@ -21,7 +24,7 @@ export class BootstrapSource implements MetadataSource {
   }
 
   refresh(topics: Topics, done: (error: KafkaException | undefined) => void): void {
-    const { network, sink, pickNode, allowAutoTopicCreation } = this.#options
+    const { network, sink, pickNode, allowAutoTopicCreation, log } = this.#options
     network.send(
       pickNode(),
       'Metadata',
@@ -33,6 +36,9 @@ export class BootstrapSource implements MetadataSource {
           // A broker that has only just started knows nobody, not even itself.
           done(new NetworkException('the metadata of a broker name no brokers'))
         } else {
+          const errors = response.topicMetadata.filter(({ errorCode }) => errorCode !== ErrorCode.NONE)
+          const shown = errors.map(({ topic, errorCode }) => `${topic}=${errorInfo(errorCode).name}`).join(', ')
+          if (errors.length > 0) log.warn(`Error while fetching metadata : {${shown}}`)
           sink(updateOf(response, topics))
           done(undefined)
         }

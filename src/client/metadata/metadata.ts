@@ -51,6 +51,9 @@ const TOPIC_EXPIRY_MS = 300_000
 export class Metadata {
   readonly #options: MetadataOptions
   readonly #topics = new Map<string, Entry>()
+  /** What `topic` found last, until a topic is forgotten. */
+  #lastName: string | undefined
+  #lastEntry: Entry | undefined
   #brokers: ReadonlyMap<number, Node> = new Map()
   #controllerId = -1
   #clusterId: string | null = null
@@ -90,8 +93,11 @@ export class Metadata {
 
   /** Undefined when nothing is known of the topic yet, or it is not there. Counts as use. */
   topic(name: string): TopicMetadata | undefined {
-    const entry = this.#topics.get(name)
+    // Producers ask for the same one with every record.
+    const entry = name === this.#lastName ? this.#lastEntry : this.#topics.get(name)
     if (entry === undefined || entry.metadata.count === 0) return undefined
+    this.#lastName = name
+    this.#lastEntry = entry
     entry.used = true
     return entry.metadata
   }
@@ -228,7 +234,7 @@ export class Metadata {
       }
       this.#watchAge()
     } else {
-      if (this.#failures++ === 0) this.#options.log.warn(`metadata are not to be had now: ${error.message}`)
+      if (this.#failures++ === 0) this.#options.log.info(`metadata are not to be had now: ${error.message}`)
       this.#again = true
     }
     if (this.#again || this.#waiters.length > 0) this.requestUpdate()
@@ -263,6 +269,7 @@ export class Metadata {
     const changed: string[] = []
     for (const metadata of update.topics) if (this.#put(metadata)) changed.push(metadata.name)
     if (update.complete === true) {
+      this.#lastName = this.#lastEntry = undefined
       const present = new Set(update.topics.map(({ name }) => name))
       for (const name of [...this.#topics.keys()]) if (!present.has(name) && this.#topics.delete(name)) changed.push(name)
     }

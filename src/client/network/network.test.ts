@@ -100,7 +100,37 @@ test('0.9 is found out by itself, with nothing lost; and again after each reconn
 test('0.9 that leaves ApiVersions without an answer, as the genuine one does, is found out too', async () => {
   const script = speaking(V0_9)
   const silent = (heard: Heard) => (heard.api === 'ApiVersions' ? undefined : script(heard))
-  const { clock, network, outcomes, ask } = await bed(silent, { requestTimeoutMs: 60_000 })
+  const { clock, network, broker, outcomes, ask } = await bed(silent, { requestTimeoutMs: 60_000 })
+  ask('a')
+  await clock.advance(400)
+  assert.deepEqual(outcomes, [])
+  await clock.advance(200)
+  assert.deepEqual([outcomes, network.versionOf(1, 'Produce'), broker.connections.length], [['a -1'], 1, 1])
+})
+
+test('a broker that only takes its time with ApiVersions is not taken for an old one', async () => {
+  const script = speaking(V1_1)
+  const held: Heard[] = []
+  const { clock, network, broker, outcomes, ask } = await bed((heard) => void held.push(heard), { requestTimeoutMs: 60_000 })
+  ask('a')
+  await clock.advance(2000)
+  // In order, as brokers answer.
+  assert.deepEqual(
+    held.map(({ api }) => api),
+    ['ApiVersions', 'ListGroups'],
+  )
+  broker.script = script
+  for (const heard of held) script(heard)
+  await clock.advance(10)
+  assert.deepEqual([outcomes, network.versionOf(1, 'Produce'), broker.connections.length], [['a 7'], 5, 1])
+})
+
+test('a broker that answers neither is given up, and asked as an old one over another connection', async () => {
+  const script = speaking(V0_9)
+  const deaf = (heard: Heard) => {
+    if (broker.connections.length > 1) script(heard)
+  }
+  const { clock, network, broker, outcomes, ask } = await bed((heard) => deaf(heard), { requestTimeoutMs: 60_000 })
   ask('a')
   await clock.advance(9000)
   assert.deepEqual(outcomes, [])

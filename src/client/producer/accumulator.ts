@@ -5,9 +5,10 @@ import { byteLength, type HeaderInput, RecordBatchWriter, recordSizeBound } from
 import type { Bytes } from '../serialization.ts'
 import { PartitionQueue, ProducerBatch } from './batch.ts'
 import { CompressionRatio } from './compression-ratio.ts'
+import { Fifo } from './fifo.ts'
 import type { SendCallback } from './types.ts'
 
-/** A record as bytes, on its way into a batch. */
+/** A record as bytes that waits, for its topic or for memory. */
 export interface PendingRecord {
   readonly topic: string
   /** Undefined until the partitioner has chosen. */
@@ -20,6 +21,10 @@ export interface PendingRecord {
   /** When its sender no longer waits (`max.block.ms`). */
   readonly deadline: Millis
 }
+
+/** What became of a record: none of the memory was left; it joined a batch; it began one; by it a batch or the memory is full. */
+export const Placed = { NO_ROOM: 0, JOINED: 1, BEGUN: 2, READY: 3 } as const
+export type Placed = (typeof Placed)[keyof typeof Placed]
 
 export interface AccumulatorOptions {
   readonly pool: BufferPool
@@ -42,8 +47,11 @@ export class Accumulator {
   /** Those with batches. */
   readonly active = new Set<PartitionQueue>()
   readonly #ratios = new Map<string, CompressionRatio>()
-  readonly #line: PendingRecord[] = []
+  readonly #line = new Fifo<PendingRecord>()
   #used = 0
+  /** Of the record before. */
+  #lastTopic: string | undefined
+  #lastQueues: PartitionQueue[] = []
 
   constructor(options: AccumulatorOptions) {
     this.#options = options
@@ -68,11 +76,16 @@ export class Accumulator {
   }
 
   queue(topic: string, partition: number): PartitionQueue {
-    let queues = this.#queues.get(topic)
-    if (queues === undefined) {
-      queues = []
-      this.#queues.set(topic, queues)
+    if (topic !== this.#lastTopic) {
+      let queues = this.#queues.get(topic)
+      if (queues === undefined) {
+        queues = []
+        this.#queues.set(topic, queues)
+      }
+      this.#lastTopic = topic
+      this.#lastQueues = queues
     }
+    const queues = this.#lastQueues
     queues[partition] ??= new PartitionQueue(topic, partition)
     return queues[partition]
   }
@@ -81,38 +94,72 @@ export class Accumulator {
     for (const queues of this.#queues.values()) for (const queue of queues) if (queue !== undefined) yield queue
   }
 
-  /** Batches a record, or puts it in line. True when something has become ready by it: a batch is full, or the memory. */
-  append(record: PendingRecord, now: Millis): boolean {
-    const isReady = this.#line.length > 0 ? undefined : this.#place(record, now)
-    if (isReady === undefined) this.#line.push(record)
-    return isReady ?? true
+  /**
+   * Batches a record. Not when others wait in line (NO_ROOM): `wait` is for it then. `keyBytes` and `valueBytes` are those of `byteLength`.
+   * No object is made for it.
+   */
+  append(
+    topic: string,
+    partition: number,
+    key: Bytes,
+    keyBytes: number,
+    value: Bytes,
+    valueBytes: number,
+    headers: readonly HeaderInput[],
+    timestamp: EpochMillis,
+    callback: SendCallback | undefined,
+    now: Millis,
+  ): Placed {
+    if (this.#line.length > 0) return Placed.NO_ROOM
+    return this.#place(topic, partition, key, keyBytes, value, valueBytes, headers, timestamp, callback, now)
   }
 
-  /** Undefined: no memory. */
-  #place(record: PendingRecord, now: Millis): boolean | undefined {
-    const { key, value, headers } = record
-    const keyBytes = byteLength(key)
-    const valueBytes = byteLength(value)
-    const queue = this.queue(record.topic, record.partition!)
-    const last = queue.batches.at(-1)
-    let hasFilled = false
-    if (last !== undefined && !last.isFull) {
-      if (this.#options.batchSize > 0 && last.writer.hasRoom(keyBytes, valueBytes, headers, this.#limit(record.topic))) {
-        this.#write(last, record, keyBytes, valueBytes, now)
-        return false
+  /** Puts a record in line. */
+  wait(record: PendingRecord): void {
+    this.#line.push(record)
+  }
+
+  #place(
+    topic: string,
+    partition: number,
+    key: Bytes,
+    keyBytes: number,
+    value: Bytes,
+    valueBytes: number,
+    headers: readonly HeaderInput[],
+    timestamp: EpochMillis,
+    callback: SendCallback | undefined,
+    now: Millis,
+  ): Placed {
+    const queue = this.queue(topic, partition)
+    const { batches } = queue
+    const { batchSize } = this.#options
+    let batch = batches[batches.length - 1]
+    let placed: Placed = Placed.JOINED
+    if (
+      batch === undefined ||
+      batch.isFull ||
+      batchSize === 0 ||
+      !batch.writer.hasRoom(keyBytes, valueBytes, headers, this.#limit(topic))
+    ) {
+      placed = Placed.BEGUN
+      if (batch !== undefined && !batch.isFull) {
+        batch.isFull = true
+        placed = Placed.READY
       }
-      last.isFull = true
-      hasFilled = true
+      const size = Math.max(batchSize, recordSizeBound(keyBytes, valueBytes, headers))
+      // A record larger than the memory that is left goes alone, once nothing else is held.
+      if (size > this.availableBytes && this.#used > 0) return Placed.NO_ROOM
+      batch = this.#newBatch(queue, size, now)
+      batches.push(batch)
+      this.active.add(queue)
     }
-    const size = Math.max(this.#options.batchSize, recordSizeBound(keyBytes, valueBytes, headers))
-    // A record larger than the memory that is left goes alone, once nothing else is held.
-    if (size > this.availableBytes && this.#used > 0) return undefined
-    const batch = this.#newBatch(queue, size, now)
-    queue.batches.push(batch)
-    this.active.add(queue)
-    this.#write(batch, record, keyBytes, valueBytes, now)
-    if (this.#options.batchSize === 0) batch.isFull = true
-    return hasFilled || batch.isFull
+    batch.writer.append(timestamp, key, keyBytes, value, valueBytes, headers)
+    batch.expect(callback, timestamp)
+    batch.lastAppendAt = now
+    if (batchSize > 0) return placed
+    batch.isFull = true
+    return Placed.READY
   }
 
   #newBatch(queue: PartitionQueue, size: number, now: Millis): ProducerBatch {
@@ -120,12 +167,6 @@ export class Accumulator {
     batch.reservedBytes = size
     this.#used += size
     return batch
-  }
-
-  #write(batch: ProducerBatch, record: PendingRecord, keyBytes: number, valueBytes: number, now: Millis): void {
-    batch.writer.append(record.timestamp, record.key, keyBytes, record.value, valueBytes, record.headers)
-    batch.expect(record.callback, record.timestamp)
-    batch.lastAppendAt = now
   }
 
   /** Bytes before compression that become `batch.size` after it, as far as earlier batches of the topic tell. */
@@ -193,8 +234,11 @@ export class Accumulator {
 
   /** Lets records in line in, as many as fit. */
   serveLine(now: Millis): void {
-    while (this.#line.length > 0) {
-      if (this.#place(this.#line[0]!, now) === undefined) return
+    for (let record = this.#line.first(); record !== undefined; record = this.#line.first()) {
+      const { topic, partition, key, value, headers, timestamp, callback } = record
+      const [keyBytes, valueBytes] = [byteLength(key), byteLength(value)]
+      const placed = this.#place(topic, partition!, key, keyBytes, value, valueBytes, headers, timestamp, callback, now)
+      if (placed === Placed.NO_ROOM) return
       this.#line.shift()
     }
   }
@@ -202,7 +246,7 @@ export class Accumulator {
   /** Takes out of the line what has waited for too long. */
   expireLine(now: Millis): { record: PendingRecord; error: KafkaException }[] {
     const late: { record: PendingRecord; error: KafkaException }[] = []
-    while (this.#line.length > 0 && this.#line[0]!.deadline <= now) {
+    while (this.lineDeadline <= now) {
       const error = new BufferExhaustedException(
         `Failed to allocate memory within the configured max blocking time ${this.#options.maxBlockMs} ms.`,
       )
@@ -213,11 +257,11 @@ export class Accumulator {
 
   /** When the first in line stops waiting. */
   get lineDeadline(): Millis {
-    return this.#line[0]?.deadline ?? Number.POSITIVE_INFINITY
+    return this.#line.first()?.deadline ?? Number.POSITIVE_INFINITY
   }
 
   /** Everything in line, taken out. */
   takeLine(): PendingRecord[] {
-    return this.#line.splice(0)
+    return this.#line.takeAll()
   }
 }

@@ -1,5 +1,6 @@
 import type { ResponseOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
+import type { ProducerConfig } from '../config/index.ts'
 import type { ProducerBatch } from './batch.ts'
 
 /** Answer of one partition of a Produce request. */
@@ -25,4 +26,9 @@ export function answerFor(response: ResponseOf<'Produce'>, batch: ProducerBatch)
     for (const answer of partitionResponses) if (answer.partition === batch.queue.partition) return answer
   }
   return NO_ANSWER
+}
+
+/** -1 for `all`. */
+export function acksOf(config: ProducerConfig): number {
+  return config.acks === 'all' ? -1 : Number(config.acks)
 }

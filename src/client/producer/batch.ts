@@ -13,6 +13,8 @@ export class ProducerBatch {
   attempts = 0
   lastAttemptAt: Millis = 0
   isInFlight = false
+  /** Node of the last attempt. */
+  sentTo = -1
   /** With idempotence, from the first attempt on; -1 before. */
   producerId = -1
   producerEpoch = -1
@@ -22,8 +24,13 @@ export class ProducerBatch {
   /** Of `buffer.memory`. */
   reservedBytes = 0
   isDone = false
-  readonly #callbacks: (SendCallback | undefined)[] = []
-  readonly #timestamps: EpochMillis[] = []
+  /** Records so far; the callback of all of them, until one has another: then they are in `#callbacks`. */
+  #expected = 0
+  #shared: SendCallback | undefined
+  #callbacks: (SendCallback | undefined)[] | undefined
+  /** Timestamps as runs: the index of the first record that has another than the one before, and that timestamp. */
+  readonly #runStarts: number[] = []
+  readonly #runTimestamps: EpochMillis[] = []
 
   constructor(queue: PartitionQueue, writer: RecordBatchWriter, now: Millis) {
     this.queue = queue
@@ -45,13 +52,23 @@ export class ProducerBatch {
   }
 
   expect(callback: SendCallback | undefined, timestamp: EpochMillis): void {
-    this.#callbacks.push(callback)
-    this.#timestamps.push(timestamp)
+    const runs = this.#runTimestamps
+    if (runs.length === 0 || runs[runs.length - 1] !== timestamp) {
+      this.#runStarts.push(this.#expected)
+      runs.push(timestamp)
+    }
+    const index = this.#expected++
+    if (this.#callbacks !== undefined) this.#callbacks.push(callback)
+    else if (index === 0) this.#shared = callback
+    else if (callback !== this.#shared) {
+      this.#callbacks = new Array<SendCallback | undefined>(index).fill(this.#shared)
+      this.#callbacks.push(callback)
+    }
   }
 
   /** Whoever waits for the record at `index`, to move it to another batch. */
   expectation(index: number): SendCallback | undefined {
-    return this.#callbacks[index]
+    return this.#callbacks === undefined ? this.#shared : this.#callbacks[index]
   }
 
   /** Calls each callback once, in order. `baseOffset`: -1 with acks=0; `logAppendTime`: -1 where the records keep their own. */
@@ -64,18 +81,18 @@ export class ProducerBatch {
     if (this.isDone) return
     this.isDone = true
     const { partition } = this.queue
-    for (let i = 0; i < this.#callbacks.length; i++) {
-      const callback = this.#callbacks[i]
+    const callbacks = this.#callbacks
+    let run = -1
+    for (let i = 0; i < this.#expected; i++) {
+      if (this.#runStarts[run + 1] === i) run++
+      const callback = callbacks === undefined ? this.#shared : callbacks[i]
       if (callback === undefined) continue
       try {
         if (error !== null) callback(error, partition, -1, -1)
-        else
-          callback(
-            null,
-            partition,
-            baseOffset < 0 ? -1 : baseOffset + i,
-            logAppendTime >= 0 ? logAppendTime : this.#timestamps[i]!,
-          )
+        else {
+          const timestamp = logAppendTime >= 0 ? logAppendTime : this.#runTimestamps[run]!
+          callback(null, partition, baseOffset < 0 ? -1 : baseOffset + i, timestamp)
+        }
       } catch (thrown) {
         onThrow(thrown)
       }
@@ -94,6 +111,8 @@ export class PartitionQueue {
   nextSequence = 0
   lastAckedSequence = -1
   lastAckedOffset = -1
+  /** The node that accepted the last batch that was accepted. */
+  provenLeader = -1
   /** A batch was given up whose records may have been written: no sequence number can be right until the others are answered. */
   isUnresolved = false
 

@@ -465,3 +465,27 @@ test('interceptors see records before and results after', async () => {
   await settled(producer.send({ topic: 't', partition: 0, value: 'a' }))
   assert.deepEqual([values(got), seen], [['a!'], ['0 null']])
 })
+
+test('acks=0: close waits until the broker has surely read what was sent', async () => {
+  const { clock, broker, producer } = await bed({ acks: '0' })
+  const answering = broker.script
+  const held: Heard[] = []
+  const order: string[] = []
+  broker.script = (heard) => {
+    order.push(heard.api)
+    if (heard.api === 'Produce') return
+    if (order.includes('Produce') && heard.api === 'Metadata') held.push(heard)
+    else answering(heard)
+  }
+  void producer.send({ topic: 't', value: 'a' })
+  await clock.advance(10)
+  let isClosed = false
+  const closing = producer.close().then(() => {
+    isClosed = true
+  })
+  await clock.advance(1000)
+  assert.deepEqual([isClosed, order.at(-1), order.includes('Produce'), held.length > 0], [false, 'Metadata', true, true])
+  for (const heard of held) answering(heard)
+  await clock.advance(10)
+  await closing
+})

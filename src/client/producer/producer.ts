@@ -14,7 +14,8 @@ import type { PartitionMetadata, TopicMetadata } from '../metadata/types.ts'
 import { DefaultPartitioner, type Partitioner } from '../partitioning.ts'
 import { byteLength, type HeaderInput, recordSizeBound } from '../records.ts'
 import { type Bytes, bytesOf, partitionerOf, type Serializer, serializerOf } from '../serialization.ts'
-import { Accumulator, type PendingRecord } from './accumulator.ts'
+import { Accumulator, type PendingRecord, Placed } from './accumulator.ts'
+import { Fifo } from './fifo.ts'
 import { ProducerIdentity } from './identity.ts'
 import { ProducerMetrics } from './metrics.ts'
 import { Sender } from './sender.ts'
@@ -30,6 +31,7 @@ import type {
 } from './types.ts'
 
 const NO_HEADERS: readonly HeaderInput[] = []
+const WALL_USES = 15
 
 /**
  * A producer with the keys of 1.1's ProducerConfig. Throws `ConfigException`. Connects with the first record.
@@ -47,7 +49,7 @@ export function createProducer<K = Uint8Array | string | null, V = Uint8Array | 
 
 /** Records of a topic whose partitions are not known yet. */
 interface Unplaced {
-  readonly records: PendingRecord[]
+  readonly records: Fifo<PendingRecord>
   bytes: number
   /** When all have found their place, or failed. */
   settled: Promise<void>
@@ -66,6 +68,16 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   readonly #interceptors: readonly ProducerInterceptor[]
   readonly #unplaced = new Map<string, Unplaced>()
   readonly #drainListeners = new Set<() => void>()
+  /** Bytes that a record may have. */
+  readonly #maxRecordBytes: number
+  /** Time of the present turn; -1: not asked yet. The clock costs as much as the rest of an append. */
+  #turnAt: Millis = -1
+  /** Wall time, and how many records more it is good for in this turn. */
+  #wallAt = 0
+  #wallUses = 0
+  readonly #endTurn = (): void => {
+    this.#turnAt = -1
+  }
   /** `produce` has returned false and nobody was told since. */
   #isBlocked = false
   #closing: Promise<void> | undefined
@@ -85,6 +97,7 @@ class KafkaProducer<K, V> implements Producer<K, V> {
     this.#valueSerializer = serializerOf(config['value.serializer'])
     this.#partitioner = partitionerOf(config['partitioner.class'], random) ?? new DefaultPartitioner(random)
     this.#interceptors = config['interceptor.classes']
+    this.#maxRecordBytes = Math.min(config['max.request.size'], config['buffer.memory'])
     this.#accumulator = new Accumulator({
       pool: this.#cluster.pool,
       batchSize: config['batch.size'],
@@ -146,21 +159,65 @@ class KafkaProducer<K, V> implements Producer<K, V> {
       throw new IllegalArgumentException(
         `Invalid partition: ${partition}. Partition number should always be non-negative or null.`,
       )
-    const pending: PendingRecord = {
-      topic,
-      partition,
-      key: this.#bytes(this.#keySerializer, topic, record.key, 'key'),
-      value: this.#bytes(this.#valueSerializer, topic, record.value, 'value'),
-      headers: record.headers ?? NO_HEADERS,
-      timestamp: this.#timestampOf(record.timestamp),
-      callback: this.#interceptors.length === 0 ? callback : this.#acknowledging(topic, callback),
-      deadline: this.#cluster.environment.clock.now() + this.#config['max.block.ms'],
+    const key = this.#bytes(this.#keySerializer, topic, record.key, 'key')
+    const value = this.#bytes(this.#valueSerializer, topic, record.value, 'value')
+    const headers = record.headers ?? NO_HEADERS
+    const timestamp = this.#timestampOf(record.timestamp)
+    const onAnswer = this.#interceptors.length === 0 ? callback : this.#acknowledging(topic, callback)
+    const keyBytes = byteLength(key)
+    const valueBytes = byteLength(value)
+    const size = recordSizeBound(keyBytes, valueBytes, headers)
+    if (size > this.#maxRecordBytes) {
+      this.#later(onAnswer, partition, this.#tooLarge(size))
+      return true
     }
-    return this.#accept(pending)
+    const metadata = this.#unplaced.size > 0 && this.#unplaced.has(topic) ? undefined : this.#cluster.metadata.topic(topic)
+    if (metadata === undefined || (partition ?? 0) >= metadata.count) {
+      this.#awaitTopic(this.#pending(topic, partition, key, value, headers, timestamp, onAnswer), size)
+    } else {
+      const place = partition ?? this.#partitioner.partition(topic, key, value, metadata)
+      const now = this.#turnTime()
+      const placed = this.#accumulator.append(topic, place, key, keyBytes, value, valueBytes, headers, timestamp, onAnswer, now)
+      if (placed === Placed.NO_ROOM) this.#accumulator.wait(this.#pending(topic, place, key, value, headers, timestamp, onAnswer))
+      this.#appended(placed, now)
+    }
+    this.#isBlocked = this.#accumulator.hasWaiters || this.#unplacedBytes() > this.#config['buffer.memory']
+    return !this.#isBlocked
+  }
+
+  #turnTime(): Millis {
+    if (this.#turnAt < 0) {
+      const { clock } = this.#cluster.environment
+      this.#turnAt = clock.now()
+      clock.soon(this.#endTurn)
+    }
+    return this.#turnAt
+  }
+
+  /** Now, to within what the records of a turn before it took: the clock is asked by every 16th. */
+  #wallTime(): number {
+    if (this.#turnAt < 0 || this.#wallUses-- === 0) {
+      this.#wallUses = WALL_USES
+      this.#wallAt = this.#cluster.environment.clock.wall()
+    }
+    return this.#wallAt
+  }
+
+  #pending(
+    topic: string,
+    partition: number | undefined,
+    key: Bytes,
+    value: Bytes,
+    headers: readonly HeaderInput[],
+    timestamp: number,
+    callback: SendCallback | undefined,
+  ): PendingRecord {
+    const deadline = this.#turnTime() + this.#config['max.block.ms']
+    return { topic, partition, key, value, headers, timestamp, callback, deadline }
   }
 
   #timestampOf(given: number | undefined): number {
-    if (given === undefined) return this.#cluster.environment.clock.wall()
+    if (given === undefined) return this.#wallTime()
     if (!(given >= 0) || !Number.isSafeInteger(given))
       throw new IllegalArgumentException(`Invalid timestamp: ${given}. Timestamp should always be non-negative or null.`)
     return given
@@ -178,66 +235,43 @@ class KafkaProducer<K, V> implements Producer<K, V> {
     }
   }
 
-  /** False: stop until there is memory. */
-  #accept(pending: PendingRecord): boolean {
-    const tooLarge = this.#sizeError(pending)
-    if (tooLarge !== undefined) {
-      this.#later(pending, tooLarge)
-      return true
-    }
-    const { topic } = pending
-    const unplaced = this.#unplaced.get(topic)
-    const metadata = unplaced === undefined ? this.#cluster.metadata.topic(topic) : undefined
-    if (metadata === undefined || (pending.partition ?? 0) >= metadata.count) {
-      this.#awaitTopic(pending, unplaced)
-    } else {
-      pending.partition ??= this.#partitioner.partition(topic, pending.key, pending.value, metadata)
-      this.#append(pending)
-    }
-    this.#isBlocked = this.#accumulator.hasWaiters || this.#unplacedBytes() > this.#config['buffer.memory']
-    return !this.#isBlocked
-  }
-
-  #append(pending: PendingRecord): void {
-    const now = this.#cluster.environment.clock.now()
-    const isReady = this.#accumulator.append(pending, now)
+  #appended(placed: Placed, now: Millis): void {
+    if (placed === Placed.JOINED) return
     const linger = this.#config['linger.ms']
-    if (isReady || linger === 0) this.#sender.wake()
+    if (placed !== Placed.BEGUN || linger === 0) this.#sender.wake()
     else this.#sender.wakeAt(now + linger)
   }
 
-  #sizeError({ key, value, headers }: PendingRecord): RecordTooLargeException | undefined {
-    const size = recordSizeBound(byteLength(key), byteLength(value), headers)
-    for (const [limit, what] of [
-      ['max.request.size', 'the maximum request size'],
-      ['buffer.memory', 'the total memory buffer'],
-    ] as const) {
-      if (size > this.#config[limit])
-        return new RecordTooLargeException(
-          `The message is ${size} bytes when serialized which is larger than ${what} you have configured with the ${limit} configuration.`,
-        )
-    }
-    return undefined
+  #tooLarge(size: number): RecordTooLargeException {
+    const [limit, what] =
+      size > this.#config['max.request.size']
+        ? (['max.request.size', 'the maximum request size'] as const)
+        : (['buffer.memory', 'the total memory buffer'] as const)
+    return new RecordTooLargeException(
+      `The message is ${size} bytes when serialized which is larger than ${what} you have configured with the ${limit} configuration.`,
+    )
   }
 
   /** Callbacks never come within `produce`. */
-  #later({ callback, partition }: PendingRecord, error: KafkaException): void {
+  #later(callback: SendCallback | undefined, partition: number | undefined, error: KafkaException): void {
     this.#metrics.failed(1)
     if (callback !== undefined) this.#cluster.environment.clock.soon(() => callback(error, partition ?? -1, -1, -1))
   }
 
   // ---- records of unknown topics
 
-  #awaitTopic(pending: PendingRecord, unplaced: Unplaced | undefined): void {
-    const bytes = recordSizeBound(byteLength(pending.key), byteLength(pending.value), pending.headers)
+  #awaitTopic(pending: PendingRecord, bytes: number): void {
+    const { topic } = pending
+    let unplaced = this.#unplaced.get(topic)
     if (unplaced !== undefined) {
       unplaced.records.push(pending)
       unplaced.bytes += bytes
       return
     }
-    const first: Unplaced = { records: [pending], bytes, settled: Promise.resolve() }
-    this.#unplaced.set(pending.topic, first)
-    first.settled = this.#place(pending.topic, first)
+    unplaced = { records: new Fifo(), bytes, settled: Promise.resolve() }
+    unplaced.records.push(pending)
+    this.#unplaced.set(topic, unplaced)
+    unplaced.settled = this.#place(topic, unplaced)
   }
 
   #unplacedBytes(): number {
@@ -249,13 +283,13 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   /** Records go in their order, each with what is left of its time. */
   async #place(topic: string, { records }: Unplaced): Promise<void> {
     let hasLookedAgain = false
-    while (records.length > 0) {
-      const record = records[0]!
+    for (let record = records.first(); record !== undefined; record = records.first()) {
       const metadata = await this.#topicFor(record, hasLookedAgain)
       // A close may have taken it meanwhile.
-      if (records[0] !== record) continue
+      if (records.first() !== record) continue
       if (metadata instanceof KafkaException) {
-        this.#later(records.shift()!, metadata)
+        records.shift()
+        this.#later(record.callback, record.partition, metadata)
         continue
       }
       // The topic may have grown: a partition that is not there is looked for once.
@@ -263,14 +297,35 @@ class KafkaProducer<K, V> implements Producer<K, V> {
         hasLookedAgain = true
         continue
       }
-      while (records.length > 0 && (records[0]!.partition ?? 0) < metadata.count) {
-        const next = records.shift()!
+      const { clock } = this.#cluster.environment
+      for (let next: PendingRecord | undefined = record; next !== undefined; next = records.first()) {
+        if ((next.partition ?? 0) >= metadata.count) break
+        records.shift()
         next.partition ??= this.#partitioner.partition(topic, next.key, next.value, metadata)
-        this.#append(next)
+        this.#appendPending(next, clock.now())
       }
     }
     this.#unplaced.delete(topic)
     this.#noteMemory()
+  }
+
+  #appendPending(record: PendingRecord, now: Millis): void {
+    const { topic, partition, key, value, headers, timestamp, callback } = record
+    const [keyBytes, valueBytes] = [byteLength(key), byteLength(value)]
+    const placed = this.#accumulator.append(
+      topic,
+      partition!,
+      key,
+      keyBytes,
+      value,
+      valueBytes,
+      headers,
+      timestamp,
+      callback,
+      now,
+    )
+    if (placed === Placed.NO_ROOM) this.#accumulator.wait(record)
+    this.#appended(placed, now)
   }
 
   /** What is known of the topic within the record's time, or why it cannot be sent. */
@@ -375,7 +430,8 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   }
 
   #dropUnplaced(error: KafkaException): void {
-    for (const { records } of this.#unplaced.values()) for (const record of records.splice(0)) this.#later(record, error)
+    for (const { records } of this.#unplaced.values())
+      for (const { callback, partition } of records.takeAll()) this.#later(callback, partition, error)
   }
 
   #gauges(): Readonly<Record<string, number>> {
@@ -401,6 +457,14 @@ class KafkaProducer<K, V> implements Producer<K, V> {
     return this.#closing
   }
 
+  /** With acks=0, brokers drop what they have not read when the connection ends: an answer to what is asked behind it says that they have. */
+  async #unacknowledged(): Promise<void> {
+    if (this.#config.acks !== '0') return
+    const cluster = this.#cluster
+    const ask = (node: number) => cluster.request(node, 'Metadata', { topics: [], allowAutoTopicCreation: false })
+    await Promise.allSettled(cluster.network.readyNodes().map(ask))
+  }
+
   async #close(timeoutMs: Millis | undefined): Promise<void> {
     const { clock } = this.#cluster.environment
     this.#sender.beginClose()
@@ -409,7 +473,7 @@ class KafkaProducer<K, V> implements Producer<K, V> {
       const late = new Promise<void>((resolve) => {
         if (timeoutMs !== undefined) timer = clock.timer(timeoutMs, resolve)
       })
-      await Promise.race([this.flush(), late])
+      await Promise.race([this.flush().then(() => this.#unacknowledged()), late])
       timer?.cancel()
     }
     const error = new KafkaException('Producer is closed forcefully.')

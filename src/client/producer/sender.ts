@@ -16,11 +16,12 @@ import {
   UnsupportedVersionException,
 } from '../errors.ts'
 import type { Accumulator } from './accumulator.ts'
-import { answerFor, NO_ANSWER, type PartitionAnswer } from './answer.ts'
+import { acksOf, answerFor, NO_ANSWER, type PartitionAnswer } from './answer.ts'
 import type { PartitionQueue, ProducerBatch } from './batch.ts'
 import { expiredBatches } from './expiry.ts'
 import type { ProducerIdentity } from './identity.ts'
 import { identityChanged, unsafeToContinue } from './identity.ts'
+import { LeaderProof } from './leader-proof.ts'
 import type { ProducerMetrics } from './metrics.ts'
 import { isFatal, type Transaction } from './transaction.ts'
 
@@ -37,11 +38,6 @@ export interface SenderOptions {
   readonly onMemory: () => void
 }
 
-/** -1 for `all`. */
-function acksOf(config: ProducerConfig): number {
-  return config.acks === 'all' ? -1 : Number(config.acks)
-}
-
 /**
  * Sends batches that are ready, in the turn in which they become so, and settles them. Order of a partition: with idempotence by sequence
  * numbers; else whole with `max.in.flight.requests.per.connection=1`, as in Java.
@@ -51,6 +47,7 @@ export class Sender {
   readonly #clock: Clock
   readonly #log: Logger
   readonly #acks: number
+  readonly #proof: LeaderProof | undefined
   #isScheduled = false
   #timer: Timer | undefined
   #timerAt: Millis = Number.POSITIVE_INFINITY
@@ -66,8 +63,10 @@ export class Sender {
   constructor(options: SenderOptions) {
     this.#options = options
     this.#clock = options.cluster.environment.clock
-    this.#log = options.cluster.environment.log
+    this.#log = options.cluster.logAs('org.apache.kafka.clients.producer.internals.Sender')
     this.#acks = acksOf(options.config)
+    const { config } = options
+    if (config['zookeeper.connect'] !== '') this.#proof = new LeaderProof(config['request.timeout.ms'])
     options.cluster.onNodeReady(() => this.drain())
     options.cluster.onNodeDisconnect(() => this.wakeAt(this.#clock.now() + options.config['retry.backoff.ms']))
     options.cluster.metadata.onChange(() => this.wake())
@@ -240,7 +239,8 @@ export class Sender {
 
   /** Order within the partition, and membership in the transaction. */
   #isItsTurn(queue: PartitionQueue, head: ProducerBatch): boolean {
-    const { config, identity, transaction } = this.#options
+    const { config, identity, transaction, cluster } = this.#options
+    if (this.#proof?.mayFollow(queue, cluster.metadata.leaderOf(queue.topic, queue.partition)) === false) return false
     if (config['max.in.flight.requests.per.connection'] === 1 && queue.unanswered.some(({ isInFlight }) => isInFlight))
       return false
     if (identity === undefined) return true
@@ -299,7 +299,7 @@ export class Sender {
     for (const batch of batches) {
       const recordSet = this.#recordsOf(batch, magic)
       if (recordSet === undefined) continue
-      this.#depart(batch, now)
+      this.#depart(batch, node, now)
       sent.push(batch)
       bytes += recordSet.length
       records += batch.count
@@ -344,9 +344,10 @@ export class Sender {
     }
   }
 
-  #depart(batch: ProducerBatch, now: Millis): void {
+  #depart(batch: ProducerBatch, node: number, now: Millis): void {
     if (batch.isRetry) this.#options.metrics.retried(batch.count)
     batch.attempts++
+    batch.sentTo = node
     batch.lastAttemptAt = now
     batch.isInFlight = true
   }
@@ -384,13 +385,15 @@ export class Sender {
 
   #succeeded(batch: ProducerBatch, answer: PartitionAnswer): void {
     this.#options.identity?.acknowledged(batch, answer)
+    batch.queue.provenLeader = batch.sentTo
     this.#settle(batch, null, answer)
   }
 
   #failed(batch: ProducerBatch, error: KafkaException, answer: PartitionAnswer): void {
     const { config, identity, cluster } = this.#options
     if (error.invalidMetadata) cluster.metadata.requestUpdate()
-    const hasTries = batch.attempts <= config.retries && !cluster.isClosed
+    const isTooEarly = this.#proof?.isTooEarly(batch, error.code, this.#clock.now()) ?? false
+    const hasTries = (batch.attempts <= config.retries || isTooEarly) && !cluster.isClosed
     const isWorthIt = error.retriable || (identity?.canRepeat(batch, answer) ?? false)
     if (!hasTries || !isWorthIt) {
       // With tries left the answer was definite: nothing was written.
@@ -399,6 +402,10 @@ export class Sender {
     if (identity !== undefined && !identity.owns(batch)) {
       return this.#fail(batch, identityChanged(batch, identity), false)
     }
+    const { name } = batch.queue
+    this.#log.warn(
+      `Got error produce response on topic-partition ${name}, retrying (${config.retries - batch.attempts} attempts left). Error: ${error.errorName}`,
+    )
     if (identity !== undefined) batch.writer.restamp(batch.producerId, batch.producerEpoch, batch.baseSequence)
     batch.queue.putBack(batch)
     this.#options.accumulator.active.add(batch.queue)

@@ -5,9 +5,10 @@ import { StickyAssignor } from './sticky.ts'
 
 export { RangeAssignor, RoundRobinAssignor, StickyAssignor }
 
-/** The value of partition.assignment.strategy (its names checked) to assignors, one object each per member. */
-export function assignorsOf(given: readonly (PartitionAssignor | string)[]): PartitionAssignor[] {
-  return given.map((one) => (typeof one === 'string' ? assignorNamed(one) : one))
+/** The value of partition.assignment.strategy (its names checked; text: names with commas) to assignors, one object each per member. */
+export function assignorsOf(given: readonly (PartitionAssignor | string)[] | string): PartitionAssignor[] {
+  const all = typeof given === 'string' ? given.split(',').map((name) => name.trim()) : given
+  return all.map((one) => (typeof one === 'string' ? assignorNamed(one) : one))
 }
 
 /** `range`, `RangeAssignor` or a Java class name. */

@@ -1,0 +1,39 @@
+import type { BufferPool } from '../../base/buffer-pool.ts'
+
+/**
+ * Pooled memory of a record set. It goes back when the set is read to its end and every batch made of it is retired; when one of them never
+ * is, because records of it may be held, the garbage collector has it.
+ */
+export class Lease {
+  readonly bytes: Buffer
+  /** Batches handed out and not retired. */
+  #users = 0
+  #isRead = false
+  readonly #pool: BufferPool
+  readonly #owner: Buffer
+
+  constructor(pool: BufferPool, size: number) {
+    this.#pool = pool
+    this.#owner = pool.acquire(size)
+    this.bytes = this.#owner.subarray(0, size)
+  }
+
+  use(): void {
+    this.#users++
+  }
+
+  unuse(): void {
+    this.#users--
+    this.#settle()
+  }
+
+  /** No further batch is made of it. */
+  read(): void {
+    this.#isRead = true
+    this.#settle()
+  }
+
+  #settle(): void {
+    if (this.#isRead && this.#users === 0) this.#pool.release(this.#owner)
+  }
+}
