@@ -6,6 +6,8 @@ import type { Cluster } from './cluster.ts'
 import type { Fault } from './nemesis.ts'
 import type { ZnodeChecker } from './znode-checker.ts'
 
+const FORMATS: readonly string[] = ['0.9.0', '0.10.2', '0.11.0', '1.0']
+
 /** The administrator: requests to the controller, and the tools that write znodes. */
 export class Admin {
   readonly client: SimClient
@@ -107,23 +109,67 @@ export class Admin {
         return
       }
       case 'moveController':
-        await (await this.#zooKeeper()).session.request({ op: 'delete', path: '/controller', version: -1 })
+        await this.deleteController()
         return
       case 'moveLeader': {
         if (one === undefined) return
         const assigned = this.#cluster.assignment(one.topic, one.partition)
-        const by = 1 + (draw % Math.max(1, assigned.length - 1))
-        const rotated = assigned.map((_, i) => assigned[(i + by) % assigned.length]!)
-        const zk = await this.#zooKeeper()
-        await this.#untilGone('/admin/reassign_partitions')
-        await zk.createReassignments(new Map([[`${one.topic}-${one.partition}`, rotated]]))
-        await this.#untilGone('/admin/reassign_partitions')
-        await zk.createPreferredReplicaElection([{ topic: one.topic, partition: one.partition }])
+        await this.moveLeaderTo(
+          one.topic,
+          one.partition,
+          assigned[(1 + (draw % Math.max(1, assigned.length - 1))) % assigned.length]!,
+        )
         return
       }
+      case 'changeFormat':
+        if (one !== undefined) await this.#changeFormat(one.topic, FORMATS[draw % FORMATS.length]!)
+        return
       default:
         throw new Error(`not a fault of ours: ${kind}`)
     }
+  }
+
+  /** Reassignment in another order, then a preferred election, as the tools do it. */
+  async moveLeaderTo(topic: string, partition: number, to: number): Promise<void> {
+    const assigned = this.#cluster.assignment(topic, partition)
+    const at = assigned.indexOf(to)
+    const rotated = [...assigned.slice(at), ...assigned.slice(0, at)]
+    const zk = await this.#zooKeeper()
+    await this.#untilGone('/admin/reassign_partitions')
+    await zk.createReassignments(new Map([[`${topic}-${partition}`, rotated]]))
+    await this.#untilGone('/admin/reassign_partitions')
+    await zk.createPreferredReplicaElection([{ topic, partition }])
+  }
+
+  /** Another replica of some partition becomes the preferred one, and the election is asked for at once. */
+  async preferAnother(): Promise<void> {
+    const zk = await this.#zooKeeper()
+    const moved = [...this.#znodes.partitions.values()].find(
+      ({ topic, partition, leader }) => leader >= 0 && this.#cluster.assignment(topic, partition)[0] !== leader,
+    )
+    const one = moved ?? [...this.#znodes.partitions.values()][0]
+    if (one === undefined) return
+    if (moved === undefined)
+      await this.moveLeaderTo(one.topic, one.partition, one.isr.find((id) => id !== one.leader) ?? one.leader)
+    else await zk.createPreferredReplicaElection([{ topic: one.topic, partition: one.partition }])
+  }
+
+  async deleteController(): Promise<void> {
+    await (await this.#zooKeeper()).session.request({ op: 'delete', path: '/controller', version: -1 })
+  }
+
+  /** The state of a partition is written as it is. */
+  async touchState(topic: string, partition: number): Promise<void> {
+    const { session } = await this.#zooKeeper()
+    const path = `/brokers/topics/${topic}/partitions/${partition}/state`
+    const { data, stat } = await session.request({ op: 'getData', path })
+    if (stat !== undefined) await session.request({ op: 'setData', path, data: data ?? null, version: stat.version })
+  }
+
+  async #changeFormat(topic: string, version: string): Promise<void> {
+    const zk = await this.#zooKeeper()
+    await zk.setConfig('topics', topic, { 'message.format.version': version })
+    await zk.createConfigChangeNotification(`topics/${topic}`)
   }
 
   /** At most two seconds. */
@@ -133,7 +179,13 @@ export class Admin {
   }
 
   async #request(controller: number, topic: string, partitions: number): Promise<void> {
-    const request = { topic, numPartitions: partitions, replicationFactor: 3, replicaAssignment: [], configEntries: [] }
+    const request = {
+      topic,
+      numPartitions: partitions,
+      replicationFactor: Math.min(3, this.#cluster.brokers.length),
+      replicaAssignment: [],
+      configEntries: [],
+    }
     await this.client.call(controller, 'CreateTopics', { createTopicRequests: [request], timeout: 2000 }, () => {})
   }
 }

@@ -6,6 +6,7 @@ import { MemoryDisk } from '../ports/memory/memory-disk.ts'
 import { KafkaServer } from '../server/broker.ts'
 import type { BrokerConfig } from '../server/config/broker-config.ts'
 import { ProcessClock } from './process-clock.ts'
+import { noteRareStates } from './rare-states.ts'
 import { simLogger } from './sim-logger.ts'
 import type { World } from './world.ts'
 import type { SimZooKeeper } from './zookeeper.ts'
@@ -39,6 +40,8 @@ export interface BrokerNodeOptions {
   readonly zooKeeper: SimZooKeeper
   readonly config: BrokerConfig
   readonly wrappers: PortWrappers
+  /** Of its clocks, in 64ths. */
+  readonly drift: number
 }
 
 /** One machine with a disk, and the broker that runs on it or not: the production wiring of `server/broker.ts` over simulated ports. */
@@ -90,21 +93,22 @@ export class BrokerNode {
     this.starts++
     this.hadDiskTrouble = false
     const life = this.starts
-    const clock = new ProcessClock(world.clock, (run) => this.#enter(run))
+    const clock = new ProcessClock(world.clock, (run) => this.#enter(run), this.#options.drift)
     clock.wallSkew = this.#wallSkew
     network.boot(this.host)
     const open = zooKeeper.connections(this.host, clock)
     const logger = simLogger((level, text) => {
       if (!clock.isAlive) return
       if (level === 'ERROR') trace.add(this.host, level, text.split('\n', 1)[0])
-      if (text.includes('has failed; telling the controller')) world.reached('log directory fails')
+      if (level === 'ERROR' && text.includes('DiskError')) this.hadDiskTrouble = true
+      noteRareStates(world, text)
       trace.verbose(this.host, level, text)
     })
     const server = new KafkaServer(config, {
       clock,
       rng: world.rng.fork(`broker ${id} ${life}`),
       disk: wrappers.disk?.(this.disk) ?? this.disk,
-      net: network.host(this.host, clock),
+      net: world.classCuts.net(this.host, network.host(this.host, clock)),
       openZkConnection: wrappers.zooKeeper === undefined ? open : wrappers.zooKeeper(open),
       logger,
       hostName: this.host,

@@ -1,8 +1,21 @@
+import type { Clock } from '../ports/clock.ts'
+import type { SeededRng } from '../ports/memory/seeded-rng.ts'
+import type { Net } from '../ports/net.ts'
 import type { ApiName, RequestInput, ResponseOf } from '../protocol/apis/index.ts'
 import { Channel } from '../rpc/channel.ts'
 import { BROKER_PORT } from './broker-node.ts'
+import type { Surroundings } from './history.ts'
 import { ProcessClock } from './process-clock.ts'
-import type { World } from './world.ts'
+
+/** What clients live in: the simulated world, or that of real processes (`integration-tests/harness/history-world.ts`). */
+export interface ClientWorld extends Surroundings {
+  readonly clock: Clock
+  readonly rng: Pick<SeededRng, 'fork' | 'int' | 'next'>
+  readonly network: { host(name: string, clock: Clock): Net; kill(name: string): void }
+  /** A rare state was reached. */
+  reached(name: string): void
+  running: string
+}
 
 /** The newest version of each API that 1.1 clients speak and the simulation uses. */
 const VERSIONS = {
@@ -34,7 +47,7 @@ const REQUEST_TIMEOUT_MS = 2500
 /** A client machine with its connections. Its programs are loops that end when `isOver`. */
 export class SimClient {
   readonly name: string
-  readonly world: World
+  readonly world: ClientWorld
   readonly clock: ProcessClock
   readonly brokers: number
   isOver = false
@@ -42,7 +55,7 @@ export class SimClient {
   readonly #leaders = new Map<string, number>()
   #turn = 0
 
-  constructor(world: World, name: string, brokers: number) {
+  constructor(world: ClientWorld, name: string, brokers: number) {
     this.world = world
     this.name = name
     this.brokers = brokers

@@ -9,6 +9,8 @@ export interface ClusterOptions {
   /** Added to every broker's `server.properties`. */
   readonly properties: Readonly<Record<string, string>>
   readonly wrappers?: PortWrappers
+  /** How wrong the clocks of each broker go, in 64ths; missing: not at all. */
+  readonly drifts?: readonly number[]
 }
 
 export const SESSION_TIMEOUT_MS = 2000
@@ -44,6 +46,18 @@ const PROPERTIES: Readonly<Record<string, string>> = {
   'log.index.size.max.bytes': '4096',
 }
 
+/** What cannot be on three brokers. */
+function fewer(brokers: number): Readonly<Record<string, string>> {
+  const count = String(brokers)
+  return {
+    'min.insync.replicas': count,
+    'default.replication.factor': count,
+    'offsets.topic.replication.factor': count,
+    'transaction.state.log.replication.factor': count,
+    'transaction.state.log.min.isr': count,
+  }
+}
+
 export class Cluster {
   readonly world: World
   readonly zooKeeper: SimZooKeeper
@@ -57,10 +71,18 @@ export class Cluster {
         ...PROPERTIES,
         'broker.id': String(id),
         listeners: `PLAINTEXT://:${BROKER_PORT}`,
+        ...(options.brokers < 3 && fewer(options.brokers)),
         ...options.properties,
       }
       const config = parseBrokerConfig(new Map(Object.entries(properties)))
-      return new BrokerNode({ id, world, zooKeeper: this.zooKeeper, config, wrappers: options.wrappers ?? {} })
+      return new BrokerNode({
+        id,
+        world,
+        zooKeeper: this.zooKeeper,
+        config,
+        wrappers: options.wrappers ?? {},
+        drift: options.drifts?.[id] ?? 0,
+      })
     })
   }
 

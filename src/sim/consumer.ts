@@ -4,6 +4,9 @@ import type { SimClient } from './client.ts'
 import { NO_ANSWER } from './client.ts'
 import type { History } from './history.ts'
 
+/** Of a batch, in all formats. */
+const MAGIC_AT = 16
+
 export interface Fetched {
   readonly error: number
   readonly highWatermark: number
@@ -11,6 +14,8 @@ export interface Fetched {
   readonly records: readonly (readonly [offset: number, value: string])[]
   /** Where to fetch next. */
   readonly next: number
+  /** The first batch is of format 0 or 1. */
+  readonly isOldFormat?: boolean
 }
 
 /** One fetch of one partition, decoded as a 1.1 consumer does: aborted transactions and control records are left out. */
@@ -40,7 +45,8 @@ export async function fetchFrom(
       const { partitionHeader: header, recordSet } = answer
       const aborted = header.abortedTransactions ?? []
       const { records, next } = decode(recordSet, offset, aborted)
-      return { error: header.errorCode, highWatermark: header.highWatermark, records, next }
+      const isOldFormat = recordSet.length > MAGIC_AT && recordSet[MAGIC_AT]! < 2
+      return { error: header.errorCode, highWatermark: header.highWatermark, records, next, isOldFormat }
     },
   )
 }
@@ -77,6 +83,7 @@ export async function runConsumer(
   options: { readonly topic: string; readonly partitions: number; readonly isCommitted: boolean },
 ): Promise<void> {
   const { topic, partitions, isCommitted } = options
+  const rng = client.world.rng.fork(client.name)
   const readPartition = async (partition: number): Promise<void> => {
     let offset = 0
     while (!client.isOver) {
@@ -86,8 +93,11 @@ export async function runConsumer(
         if (fetched !== NO_ANSWER && fetched.error === ErrorCode.OFFSET_OUT_OF_RANGE)
           client.world.reached('consumer out of range')
         await client.sleep(100)
+        // What was read once is read again now and then, perhaps from another leader: an offset keeps its value.
+        if (rng.next() < 0.3) offset = Math.max(0, offset - rng.int(0, 30))
         continue
       }
+      if (fetched.isOldFormat) client.world.reached('records of an old format')
       for (const [at, value] of fetched.records) {
         if (at >= fetched.highWatermark)
           client.world.violation('committed-reads', `${topic}-${partition}@${at} read, high watermark ${fetched.highWatermark}`)

@@ -1,4 +1,4 @@
-import type { World } from './world.ts'
+import type { Surroundings } from './history.ts'
 
 interface Commits {
   /** Highest acknowledged offset. */
@@ -11,12 +11,12 @@ interface Commits {
 
 /** What members of groups were told: who owned what (G12), and that offsets do not go back (G13). */
 export class GroupHistory {
-  readonly #world: World
+  readonly #world: Surroundings
   readonly #owners = new Map<string, string>()
   readonly #generations = new Map<string, number>()
   readonly #commits = new Map<string, Commits>()
 
-  constructor(world: World) {
+  constructor(world: Surroundings) {
     this.#world = world
   }
 

@@ -1,4 +1,11 @@
-import type { World } from './world.ts'
+import type { Clock } from '../ports/clock.ts'
+
+/** What histories and checkers need of the world around them. */
+export interface Surroundings {
+  readonly clock: Pick<Clock, 'now'>
+  readonly trace: { add(where: string, what: string, detail?: unknown): void }
+  violation(check: string, message: string): void
+}
 
 /** How a send was made: what is promised about it depends on it. */
 export type SendKind = 'all' | 'one' | 'idempotent' | 'transactional'
@@ -42,10 +49,12 @@ export class History {
   /** The same of read_committed consumers. */
   readonly readCommitted = new Map<string, Map<number, string>>()
   readonly transactions: Transaction[] = []
+  /** Value that a copier wrote -> `topic-partition@offset` of what it copied. */
+  readonly copies = new Map<string, string>()
   counts = { sends: 0, acks: 0, failures: 0, reads: 0, commits: 0, rebalances: 0 }
-  readonly #world: World
+  readonly #world: Surroundings
 
-  constructor(world: World) {
+  constructor(world: Surroundings) {
     this.#world = world
   }
 

@@ -85,3 +85,21 @@ export function recordsIn(bytes: Buffer): LogRecordView[] {
   }
   return records
 }
+
+/** Key -> offset of its newest record that is no tombstone: what two replicas of a compacted log have in common. Transactions are left out. */
+export function newestByKey(bytes: Buffer): ReadonlyMap<string, number> {
+  const newest = new Map<string, number>()
+  for (let at = 0; at < bytes.length; ) {
+    const size = nextBatch(bytes, at, bytes.length)
+    if (size <= 0) break
+    if (!isControlBatch(bytes, at) && !isTransactional(bytes, at)) {
+      for (const { offset, key, value } of recordsOf(bytes, at)) {
+        const name = key?.toString('hex') ?? ''
+        if (value === null) newest.delete(name)
+        else newest.set(name, offset)
+      }
+    }
+    at += size
+  }
+  return newest
+}

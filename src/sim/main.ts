@@ -12,13 +12,13 @@ import { decodeTrace, encodeTrace, timelineLine } from './trace.ts'
 const USAGE = `npm run sim -- OPTIONS
   --preset NAME     ${Object.keys(PRESETS).join(', ')} (default swarm)
   --seed N          one seed; its timeline is printed
-  --seeds N         so many seeds, --from N (default 1); prints those that fail
+  --seeds N         so many seeds, --from N (default 1), at most --seconds N; prints those that fail
   --verbose         with --seed: the brokers' log lines too
   --shrink          with --seed: the fewest faults that still fail
   --set KEY=VALUE   a broker property, as often as wanted
   --trace FILE      with --seed: writes the trace (msgpack)
   --print FILE      prints a trace as a timeline
-  --canaries        looks for the first seed that notices each broken rule, up to --seeds (default 300)
+  --canaries        looks for the first seed that notices each broken rule, up to --seeds (default 300); --only NAME or CHECKER
 `
 
 function say(text: string): void {
@@ -76,14 +76,17 @@ async function runOne(
   return 1
 }
 
-async function runMany(from: number, count: number, settings: Settings): Promise<number> {
+async function runMany(from: number, count: number, settings: Settings, limitSeconds: number): Promise<number> {
   const started = process.hrtime.bigint()
   const seconds = () => Number(process.hrtime.bigint() - started) / 1e9
-  const seeds = Array.from({ length: count }, (_, i) => from + i)
-  const result = await sweep(settings, seeds, (one, done) => {
-    if (one.violations.length > 0) say(verdict(one))
-    if (done % 100 === 0) say(`${done} seeds, ${(done / seconds()).toFixed(2)} per second`)
-  })
+  const result = await sweep(
+    settings,
+    seedsUntil(from, count, () => seconds() >= limitSeconds),
+    (one, done) => {
+      if (one.violations.length > 0) say(verdict(one))
+      if (done % 100 === 0) say(`${done} seeds, ${(done / seconds()).toFixed(2)} per second`)
+    },
+  )
   const hours = (result.virtualMs / 3_600_000 / seconds()) * 60
   say(
     `rare states, and in how many seeds: ${[...result.sometimes]
@@ -95,16 +98,23 @@ async function runMany(from: number, count: number, settings: Settings): Promise
     `${settings.preset}: ${result.seeds} seeds from ${from}, ${result.failed.length} failed, ${result.acks} records acknowledged, ` +
       `${(result.seeds / seconds()).toFixed(2)} seeds per second, ${hours.toFixed(2)} virtual hours per minute`,
   )
-  return result.failed.length === 0 ? 0 : 1
+  if (result.unreached.length > 0) say(`never reached, so nothing is proved about: ${result.unreached.join(', ')}`)
+  return result.failed.length + result.unreached.length === 0 ? 0 : 1
 }
 
-async function runCanaries(upTo: number): Promise<number> {
+/** Seeds from `from` on: `count` of them, fewer when the time is up. */
+function* seedsUntil(from: number, count: number, isOver: () => boolean): Generator<number> {
+  for (let seed = from; seed < from + count && !isOver(); seed++) yield seed
+}
+
+async function runCanaries(upTo: number, name: string | undefined): Promise<number> {
   let missed = 0
   for (const canary of CANARIES) {
+    if (name !== undefined && canary.name !== name && canary.check !== name) continue
     const found = await firstDetection(canary, 1, upTo)
     if (found === undefined) missed++
-    const what = found === undefined ? `not within ${upTo}` : `${found.seed} | ${found.violations[0]!.check}`
-    say(`| ${canary.name} | ${canary.about} | ${canary.preset} | ${what} |`)
+    const seed = found === undefined ? `none of ${upTo}` : found.seed
+    say(`| ${canary.name}: ${canary.about} | ${canary.preset} | \`${canary.check}\` | ${seed} |`)
   }
   return missed === 0 ? 0 : 1
 }
@@ -117,23 +127,28 @@ async function main(args: string[]): Promise<number> {
       seed: { type: 'string' },
       seeds: { type: 'string' },
       from: { type: 'string' },
+      seconds: { type: 'string' },
       set: { type: 'string', multiple: true, default: [] },
       verbose: { type: 'boolean', default: false },
       shrink: { type: 'boolean', default: false },
       trace: { type: 'string' },
       print: { type: 'string' },
       canaries: { type: 'boolean', default: false },
+      only: { type: 'string' },
     },
   })
   if (values.print !== undefined) {
     for (const entry of decodeTrace(readFileSync(values.print))) say(timelineLine(entry))
     return 0
   }
-  if (values.canaries) return runCanaries(numberOf('seeds', values.seeds, 300))
+  if (values.canaries) return runCanaries(numberOf('seeds', values.seeds, 300), values.only)
   const settings = { preset: values.preset, properties: propertiesOf(values.set) }
   if (values.seed !== undefined)
     return runOne(numberOf('seed', values.seed, 1), settings, values.verbose, values.trace, values.shrink)
-  if (values.seeds !== undefined) return runMany(numberOf('from', values.from, 1), numberOf('seeds', values.seeds, 1), settings)
+  if (values.seeds !== undefined) {
+    const limit = numberOf('seconds', values.seconds, Number.POSITIVE_INFINITY)
+    return runMany(numberOf('from', values.from, 1), numberOf('seeds', values.seeds, 1), settings, limit)
+  }
   process.stdout.write(USAGE)
   return 2
 }

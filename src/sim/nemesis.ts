@@ -3,6 +3,8 @@ import type { Admin } from './admin.ts'
 import type { BrokerNode } from './broker-node.ts'
 import { LOG_DIRS } from './broker-node.ts'
 import type { Cluster } from './cluster.ts'
+import { FaultSequences } from './fault-sequences.ts'
+import type { ZnodeChecker } from './znode-checker.ts'
 import type { CutDirection } from './zookeeper.ts'
 
 export type FaultKind =
@@ -31,6 +33,14 @@ export type FaultKind =
   | 'reassign'
   | 'moveLeader'
   | 'moveController'
+  | 'cutData'
+  | 'cutControl'
+  | 'flap'
+  | 'zombieController'
+  | 'touchState'
+  | 'wipe'
+  | 'wipeLeader'
+  | 'changeFormat'
 
 /** One thing that is done to the cluster, with its end. Plain data, so that a list of them can be cut down and stored. */
 export interface Fault {
@@ -81,12 +91,14 @@ export class Nemesis {
   readonly #cluster: Cluster
   readonly #admin: Admin
   readonly #clients: readonly string[]
+  readonly #sequences: FaultSequences
   #isOver = false
 
-  constructor(cluster: Cluster, admin: Admin, clients: readonly string[]) {
+  constructor(cluster: Cluster, admin: Admin, znodes: ZnodeChecker, clients: readonly string[]) {
     this.#cluster = cluster
     this.#admin = admin
     this.#clients = clients
+    this.#sequences = new FaultSequences(cluster, admin, znodes, () => this.#isOver)
   }
 
   schedule(faults: readonly Fault[]): void {
@@ -113,6 +125,7 @@ export class Nemesis {
     if (this.#applyToProcess(fault, node)) return
     if (this.#applyToZooKeeper(fault, node)) return
     if (this.#applyToNetwork(fault, node)) return
+    if (this.#sequences.apply(fault, node)) return
     if (kind === 'diskError') this.#diskError(fault, node)
     else if (kind === 'diskFull') {
       node.hadDiskTrouble = true
@@ -188,6 +201,7 @@ export class Nemesis {
   }
 
   #applyToNetwork({ kind, forMs, draw, other }: Fault, node: BrokerNode): boolean {
+    const isData = kind === 'cutData'
     const { network } = this.#cluster.world
     const { brokers, zooKeeper } = this.#cluster
     const others = brokers.filter((one) => one !== node)
@@ -200,6 +214,16 @@ export class Nemesis {
         this.#later(forMs, () => {
           network.unblock(node.host, peer)
           network.unblock(peer, node.host)
+        })
+        return true
+      }
+      case 'cutData':
+      case 'cutControl': {
+        const { classCuts } = this.#cluster.world
+        const kind = isData ? 'data' : 'control'
+        for (const one of draw % 2 === 0 ? [brokers[other]!] : others) classCuts.cut(node.host, one.host, kind)
+        this.#later(forMs, () => {
+          for (const one of others) classCuts.heal(node.host, one.host)
         })
         return true
       }
@@ -271,6 +295,7 @@ export class Nemesis {
     const { world, zooKeeper, brokers } = this.#cluster
     world.trace.add('nemesis', 'heal')
     world.network.heal()
+    world.classCuts.heal()
     zooKeeper.heal()
     zooKeeper.slowMs = 2
     if (!zooKeeper.isUp) zooKeeper.start()
@@ -279,6 +304,7 @@ export class Nemesis {
       node.disk.onOperation = undefined
       node.disk.capacityBytes = Number.POSITIVE_INFINITY
       node.resume()
+      node.setWallSkew(0)
       if (node.hadDiskTrouble) node.crash(false)
       this.#keepUp(node)
     }

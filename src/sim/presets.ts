@@ -8,6 +8,8 @@ import { FINE_WEATHER } from './world.ts'
 export interface RunPlan {
   readonly preset: string
   readonly brokers: number
+  /** How wrong each broker's clocks go, in 64ths. */
+  readonly drifts: readonly number[]
   readonly partitions: number
   readonly replication: number
   readonly properties: Readonly<Record<string, string>>
@@ -24,15 +26,21 @@ export interface Workload {
   readonly all: number
   readonly one: number
   readonly idempotent: number
+  /** Idempotent with five batches in flight. */
+  readonly pipelined: number
   readonly transactional: number
   readonly consumers: number
   readonly committedConsumers: number
   readonly groupMembers: number
+  /** They share a transactional id. */
+  readonly copiers: number
   readonly pauseMs: number
 }
 
 export interface Expectations {
   readonly durability: boolean
+  /** Everything is well again some time after the last fault. */
+  readonly liveness: boolean
   readonly strongIsr: boolean
   readonly allowsUnclean: boolean
 }
@@ -44,27 +52,36 @@ interface Preset {
   readonly workload?: Partial<Workload>
   readonly expects?: Partial<Expectations>
   readonly partitions?: number
+  /** Otherwise 1 to 5, mostly 3. */
+  readonly brokers?: number
   readonly faultsMs?: number
   /** Mean pause between faults, at most; at least a third of it. */
   readonly pauseMs?: number
   /** Take a random part of the weights for each seed. */
   readonly isSwarm?: boolean
+  /** Rare states that a sweep must come to (`SWEEP_SEEDS` or more), or it has proved nothing about them. */
+  readonly reaches?: readonly string[]
 }
+
+/** So many seeds of a preset come to every state that it declares. */
+export const SWEEP_SEEDS = 200
 
 const WORKLOAD: Workload = {
   all: 1,
   one: 0,
   idempotent: 1,
+  pipelined: 0,
   transactional: 0,
   consumers: 1,
   committedConsumers: 0,
   groupMembers: 0,
+  copiers: 0,
   pauseMs: 60,
 }
-const STRICT: Expectations = { durability: true, strongIsr: true, allowsUnclean: false }
+const STRICT: Expectations = { durability: true, liveness: true, strongIsr: true, allowsUnclean: false }
 
 const PROCESS: FaultWeights = { kill: 4, killAtDiskCall: 2, stop: 2, pause: 3, killAll: 0.5 }
-const NETWORK: FaultWeights = { cut: 3, isolate: 2, reset: 2, jepsen: 1, cutClient: 2 }
+const NETWORK: FaultWeights = { cut: 3, cutData: 2, cutControl: 2, isolate: 2, reset: 2, jepsen: 1, cutClient: 2 }
 const ZOOKEEPER: FaultWeights = { moveController: 2, expire: 3, cutZooKeeper: 3, zooKeeperDown: 1, slowZooKeeper: 2 }
 const DISK: FaultWeights = { diskError: 2, diskFull: 1 }
 const ADMIN: FaultWeights = {
@@ -82,6 +99,8 @@ const CORE: FaultWeights = {
   killAtDiskCall: 1,
   pause: 4,
   cut: 6,
+  cutData: 2,
+  cutControl: 2,
   isolate: 3,
   jepsen: 1,
   reset: 1,
@@ -94,21 +113,43 @@ const CORE: FaultWeights = {
 }
 const SYNCED = { 'log.flush.interval.messages': '1' }
 
+const CHANGES: readonly string[] = ['leader changes', 'isr shrinks', 'isr grows', 'idempotent retry', 'follower truncates']
+const CONTROLLER: readonly string[] = ['controller resigns', 'controller event abandoned', 'LeaderAndIsr twice']
+
 export const PRESETS: Readonly<Record<string, Preset>> = {
   calm: { about: 'no faults', weights: {} },
-  crash: { about: 'processes die, stop, freeze', weights: { ...PROCESS, preferredElection: 2 } },
-  network: { about: 'partitions of every kind, resets', weights: { ...NETWORK, preferredElection: 2 } },
+  crash: {
+    about: 'processes die, stop, freeze',
+    weights: { ...PROCESS, preferredElection: 2 },
+    reaches: [...CHANGES, 'crash at sync', 'crash at write', 'crash at rename', 'no leader'],
+  },
+  network: {
+    about: 'partitions of every kind, resets',
+    weights: { ...NETWORK, preferredElection: 2 },
+    reaches: [...CHANGES, 'session expires', 'ISR write refused', 'leader learns from ZooKeeper that it is none'],
+  },
   zookeeper: {
     about: 'sessions expire, ZooKeeper slow, cut off or down',
     weights: { ...ZOOKEEPER, preferredElection: 2, kill: 1 },
+    reaches: [...CHANGES, ...CONTROLLER, 'session expires', 'controller write fenced'],
   },
-  disk: { about: 'directories fail, disks fill up', weights: { ...DISK, kill: 1, preferredElection: 1 } },
+  disk: {
+    about: 'directories fail, disks fill up',
+    weights: { ...DISK, kill: 1, preferredElection: 1 },
+    reaches: [...CHANGES, 'log directory fails', 'torn batch at recovery', 'broker halts'],
+  },
   power: {
     about: 'machines lose power; every batch is synced',
     weights: { powerLoss: 5, kill: 1, pause: 1, preferredElection: 1 },
     properties: SYNCED,
+    brokers: 3,
+    reaches: [...CHANGES, 'no leader'],
   },
-  admin: { about: 'topics come, go and move while brokers die', weights: { ...ADMIN, kill: 3, expire: 2, pause: 1 } },
+  admin: {
+    about: 'topics come, go and move while brokers die',
+    weights: { ...ADMIN, kill: 3, expire: 2, pause: 1 },
+    reaches: [...CHANGES, ...CONTROLLER, 'controller write fenced'],
+  },
   core: {
     about: 'one partition, short and violent: the replication protocol alone',
     weights: CORE,
@@ -116,27 +157,84 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     partitions: 1,
     faultsMs: 12_000,
     pauseMs: 1000,
-    workload: { idempotent: 1, all: 1, one: 1, consumers: 1, pauseMs: 40 },
+    workload: { idempotent: 1, pipelined: 1, all: 1, one: 1, consumers: 1, pauseMs: 40 },
+    reaches: [...CHANGES, ...CONTROLLER, 'ISR write refused', 'batches in flight', 'pipeline sent again'],
   },
-  swarm: { about: 'a random part of everything', weights: EVERYTHING, isSwarm: true },
+  swarm: {
+    about: 'a random part of everything',
+    weights: EVERYTHING,
+    isSwarm: true,
+    workload: { pipelined: 1 },
+    reaches: [...CHANGES, ...CONTROLLER, 'log directory fails', 'torn batch at recovery', 'session expires'],
+  },
   groups: {
     about: 'consumer groups under a swarm',
     weights: EVERYTHING,
     isSwarm: true,
     workload: { groupMembers: 3, consumers: 0, idempotent: 1, all: 0 },
+    reaches: ['group rebalances', 'member expires', 'member left', 'group coordinator moves'],
+  },
+  flap: {
+    about: 'leadership goes and comes back while logs differ (H4, H5)',
+    weights: { flap: 8, kill: 1, moveController: 1 },
+    partitions: 1,
+    brokers: 3,
+    faultsMs: 15_000,
+    pauseMs: 2000,
+    properties: { 'replica.lag.time.max.ms': '10000', 'leader.imbalance.check.interval.seconds': '300' },
+    workload: { idempotent: 1, all: 1, one: 2, consumers: 2, pauseMs: 30 },
+    reaches: [...CHANGES, 'leadership went and came back'],
+  },
+  zombies: {
+    about: 'controllers that do not know yet that they are none; state written back by hand (H7, H12)',
+    weights: { zombieController: 8, touchState: 3, pause: 1, kill: 1 },
+    brokers: 3,
+    reaches: [...CHANGES, ...CONTROLLER, 'controller write fenced', 'ISR write refused', 'ISR adopted from ZooKeeper'],
+  },
+  wipe: {
+    about: 'disks are replaced by empty ones: records may go, what is left of them is not truncated (H11)',
+    weights: { wipeLeader: 1 },
+    brokers: 4,
+    partitions: 1,
+    pauseMs: 8000,
+    properties: { 'min.insync.replicas': '1' },
+    workload: { idempotent: 0, all: 2, consumers: 0 },
+    expects: { durability: false, strongIsr: false, liveness: false },
+    reaches: ['no leader', 'no replica may lead', 'follower truncates'],
   },
   transactions: {
-    about: 'transactions under a swarm',
-    weights: EVERYTHING,
+    about: 'transactions under a swarm; no jumps of wall clocks, by which 1.1 tells how long one is open',
+    weights: { ...EVERYTHING, clockJump: 0 },
     isSwarm: true,
     workload: { transactional: 2, committedConsumers: 1, consumers: 0, idempotent: 0, all: 0 },
+    reaches: [
+      'transaction after transaction',
+      'unclear end of a transaction',
+      'transaction timed out',
+      'transaction markers sent again',
+      'concurrent transactions',
+    ],
+  },
+  copy: {
+    about: 'records and the offsets behind them copied in transactions, by two that fence each other',
+    weights: { ...EVERYTHING, clockJump: 0 },
+    isSwarm: true,
+    workload: { copiers: 2, idempotent: 1, all: 0, consumers: 0, pauseMs: 100 },
+    reaches: ['copied in a transaction', 'a copier was fenced', 'transaction timed out', 'group coordinator moves'],
+  },
+  formats: {
+    about: 'the message format of topics changes under load; without epochs in old formats (H3) leaders do not die here',
+    weights: { changeFormat: 4, reset: 2, cutClient: 2 },
+    workload: { idempotent: 0, all: 2, one: 1, consumers: 2 },
+    reaches: ['records of an old format', 'fault reset', 'fault cutClient'],
   },
   unclean: {
     about: 'unclean elections allowed: acknowledged records may go (H1)',
     weights: { ...PROCESS, ...NETWORK, preferredElection: 2 },
     properties: { 'unclean.leader.election.enable': 'true', 'min.insync.replicas': '1' },
-    workload: { idempotent: 0, all: 1, one: 1 },
+    workload: { idempotent: 0, all: 1, one: 1, consumers: 0 },
     expects: { durability: false, strongIsr: false, allowsUnclean: true },
+    reaches: ['unclean election', 'truncation below the high watermark'],
   },
 }
 
@@ -146,7 +244,9 @@ export const FAULTS_MS = 20_000
 export function planRun(rng: SeededRng, presetName: string): RunPlan {
   const preset = PRESETS[presetName]
   if (preset === undefined) throw new Error(`unknown preset ${presetName}; there are ${Object.keys(PRESETS).join(', ')}`)
-  const brokers = 3
+  const shape = rng.fork('shape')
+  const brokers = preset.brokers ?? (shape.next() < 0.25 ? [1, 2, 4, 5][shape.int(0, 4)]! : 3)
+  const drifts = Array.from({ length: brokers }, () => shape.int(-2, 3))
   const isFine = rng.next() < 0.3
   const weights = preset.isSwarm ? someOf(rng, preset.weights) : preset.weights
   const longest = preset.pauseMs ?? 2000
@@ -155,8 +255,9 @@ export function planRun(rng: SeededRng, presetName: string): RunPlan {
   return {
     preset: presetName,
     brokers,
+    drifts: shape.next() < 0.2 ? drifts : [],
     partitions: preset.partitions ?? rng.int(1, 4),
-    replication: 3,
+    replication: Math.min(3, brokers),
     properties: { ...drawnProperties(rng), ...preset.properties },
     weather: isFine
       ? FINE_WEATHER

@@ -1,6 +1,6 @@
 import { ErrorCode, errorName } from '../protocol/errors.ts'
 import { BatchBuilder } from '../protocol/records/index.ts'
-import type { Breakage } from './canaries.ts'
+import type { Breakage } from './breakages.ts'
 import type { SimClient } from './client.ts'
 import { NO_ANSWER } from './client.ts'
 import type { History, SendKind } from './history.ts'
@@ -80,6 +80,21 @@ export async function runProducer(client: SimClient, history: History, options: 
   }
 }
 
+/** An id without a transactional id; undefined when it is over before one is given. */
+export async function initProducerId(client: SimClient): Promise<{ readonly id: number; readonly epoch: number } | undefined> {
+  while (!client.isOver) {
+    const answer = await client.call(
+      client.anyBroker(),
+      'InitProducerId',
+      { transactionalId: null, transactionTimeoutMs: 0 },
+      ({ errorCode, producerId, producerEpoch }) => ({ errorCode, producerId, producerEpoch }),
+    )
+    if (answer !== NO_ANSWER && answer.errorCode === 0) return { id: answer.producerId, epoch: answer.producerEpoch }
+    await client.sleep(100)
+  }
+  return undefined
+}
+
 interface Stream {
   sequence: number
 }
@@ -87,17 +102,8 @@ interface Stream {
 /** Retries each batch under its sequence numbers until it is told the outcome. */
 async function runIdempotent(client: SimClient, history: History, options: ProducerOptions): Promise<void> {
   const rng = client.world.rng.fork(client.name)
-  let producer: { id: number; epoch: number } | undefined
-  while (producer === undefined) {
-    const answer = await client.call(
-      client.anyBroker(),
-      'InitProducerId',
-      { transactionalId: null, transactionTimeoutMs: 0 },
-      (response) => response,
-    )
-    if (answer !== NO_ANSWER && answer.errorCode === 0) producer = { id: answer.producerId, epoch: answer.producerEpoch }
-    else await client.sleep(100)
-  }
+  const producer = await initProducerId(client)
+  if (producer === undefined) return
   const streams: Stream[] = Array.from({ length: options.partitions }, () => ({ sequence: 0 }))
   let number = 0
   while (!client.isOver) {

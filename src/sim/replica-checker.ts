@@ -1,3 +1,4 @@
+import type { Log } from '../log/types.ts'
 import type { PartitionView } from '../replication/types.ts'
 import type { BrokerNode, BrokerProcess } from './broker-node.ts'
 import type { Cluster } from './cluster.ts'
@@ -10,12 +11,21 @@ interface Seen {
   highWatermark: number
   /** Up to here the log was compared with what was committed. */
   checked: number
+  /** Highest high watermark of this log in this life, in any epoch. */
+  kept: number
+  readonly log: Log
 }
 
 /** A committed batch: offsets and contents that no replica may ever contradict. */
 interface Canonical {
   readonly last: number
   readonly mark: string
+}
+
+export interface ReplicaExpectations {
+  readonly strongIsr: boolean
+  readonly durability: boolean
+  readonly allowsUnclean: boolean
 }
 
 /**
@@ -33,8 +43,10 @@ export class ReplicaChecker {
   readonly #expectsStrongIsr: boolean
   /** With unclean elections or lost disks committed records may go. */
   readonly #expectsDurability: boolean
+  readonly #allowsUnclean: boolean
 
-  constructor(cluster: Cluster, znodes: ZnodeChecker, expects: { readonly strongIsr: boolean; readonly durability: boolean }) {
+  constructor(cluster: Cluster, znodes: ZnodeChecker, expects: ReplicaExpectations) {
+    this.#allowsUnclean = expects.allowsUnclean
     this.#world = cluster.world
     this.#cluster = cluster
     this.#znodes = znodes
@@ -74,6 +86,11 @@ export class ReplicaChecker {
     const isSame = before?.epoch === epoch
     if (isSame && highWatermark < before.highWatermark && this.#expectsDurability)
       this.#world.violation('hw-monotone', `${where}: ${before.highWatermark} -> ${highWatermark} in epoch ${epoch}`)
+    // A replica that was moved away and comes back begins with another log.
+    const kept = Math.max(before?.log === log ? before.kept : 0, highWatermark)
+    // What this replica knew to be committed stays in its own log, whatever its leader has lost (H11).
+    if (log.logEndOffset < kept && !this.#allowsUnclean)
+      this.#world.violation('keeps-committed', `${where}: knew ${kept} to be committed, ends at ${log.logEndOffset}`)
     let checked = isSame ? before.checked : 0
     if (isLeader) {
       this.#checkLeader(node, key, epoch)
@@ -83,7 +100,7 @@ export class ReplicaChecker {
       }
       if (this.#expectsStrongIsr) this.#checkStrongIsr(node, view, key)
     }
-    seen.set(key, { epoch, highWatermark, checked })
+    seen.set(key, { epoch, highWatermark, checked, kept, log })
   }
 
   #checkLeader(node: BrokerNode, key: string, epoch: number): void {
@@ -102,7 +119,12 @@ export class ReplicaChecker {
       // A directory that has just failed: the broker finds out by itself.
       return
     }
+    let next = Math.max(from, view.log!.logStartOffset)
     for (const { base, last, mark } of batchesOf(bytes)) {
+      // A batch may begin below where we left off; none may be missing, but in a compacted log.
+      if (base > next && !view.log!.config.compact && this.#expectsDurability)
+        this.#world.violation('committed-stays', `${where}: nothing at ${next}, the next batch begins at ${base}`)
+      next = last + 1
       const canonical = known.get(base)
       if (canonical === undefined) known.set(base, { last, mark })
       else if ((canonical.mark !== mark || canonical.last !== last) && this.#expectsDurability) {

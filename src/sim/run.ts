@@ -1,18 +1,22 @@
 import { SeededRng } from '../ports/memory/seeded-rng.ts'
 import { settle } from '../ports/memory/virtual-clock.ts'
 import { Admin } from './admin.ts'
-import type { Breakage } from './canaries.ts'
-import { portWrappers } from './canaries.ts'
+import type { Breakage } from './breakages.ts'
+import { portWrappers } from './breakages.ts'
 import { SimClient } from './client.ts'
 import { Cluster } from './cluster.ts'
 import { runConsumer } from './consumer.ts'
 import { Convergence } from './convergence.ts'
+import { runCopier } from './copier.ts'
 import { FinalCheck } from './final-check.ts'
 import { GroupHistory } from './group-history.ts'
 import { runGroupMember } from './group-member.ts'
 import { History } from './history.ts'
+import { bytesOf } from './log-bytes.ts'
+import { mutate } from './mutations.ts'
 import type { Fault } from './nemesis.ts'
 import { Nemesis } from './nemesis.ts'
+import { runPipelined } from './pipelined-producer.ts'
 import type { RunPlan } from './presets.ts'
 import { planRun } from './presets.ts'
 import { runProducer } from './producer.ts'
@@ -26,7 +30,10 @@ import { ZnodeChecker } from './znode-checker.ts'
 const WARM_MS = 30_000
 const CONVERGE_MS = 60_000
 const DRAIN_MS = 4000
+/** Instead, where nothing needs to get well again. */
+const SHORT_MS = 10_000
 export const TOPIC = 'events'
+const COPY_TOPIC = 'copied'
 
 export interface RunOptions {
   readonly seed: number
@@ -36,6 +43,8 @@ export interface RunOptions {
   /** Added to `server.properties` of all brokers, after the drawn ones. */
   readonly properties?: Readonly<Record<string, string>>
   readonly breaks?: readonly Breakage[]
+  /** The only checker that counts: shows that it notices something by itself. */
+  readonly only?: string
   readonly isVerbose?: boolean
 }
 
@@ -62,6 +71,8 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
     properties: { ...drawn.properties, ...options.properties },
   }
   const world = new World(seed, plan.weather, options.isVerbose)
+  world.only = options.only
+  const undo = mutate(options.breaks ?? [])
   const onRejection = (error: unknown) => {
     const text = error instanceof Error ? error.stack : String(error)
     if ((error as Error)?.name !== 'CrashSignal') world.violation('no-bug', `${world.running}: unhandled rejection ${text}`)
@@ -74,6 +85,7 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
     return await new Run(world, plan, options).run()
   } finally {
     await settle()
+    undo()
     process.off('unhandledRejection', onRejection)
     for (const listener of others) process.on('unhandledRejection', listener)
   }
@@ -98,6 +110,7 @@ class Run {
     this.#cluster = new Cluster(world, {
       brokers: plan.brokers,
       properties: plan.properties,
+      drifts: plan.drifts,
       wrappers: portWrappers(this.#breaks),
     })
     this.#history = new History(world)
@@ -120,15 +133,19 @@ class Run {
     const { partitions, replication } = this.#plan
     this.#cluster.startAll()
     let created = false
-    const topic = this.#admin.createTopic(TOPIC, partitions, replication).then(() => {
+    const topics = this.#plan.workload.copiers > 0 ? [TOPIC, COPY_TOPIC] : [TOPIC]
+    const made = Promise.all(topics.map((topic) => this.#admin.createTopic(topic, partitions, replication))).then(() => {
       created = true
     })
     const isWarm = await this.#world.run(
       WARM_MS,
-      () => created && [...this.#znodes.partitions.values()].filter(({ isr }) => isr.length === replication).length >= partitions,
+      () =>
+        created &&
+        [...this.#znodes.partitions.values()].filter(({ isr }) => isr.length === replication).length >=
+          partitions * topics.length,
     )
     if (!isWarm && this.#world.violations.length === 0) this.#world.violation('liveness', 'the cluster did not come up')
-    if (isWarm) await topic
+    if (isWarm) await made
     return isWarm
   }
 
@@ -148,6 +165,8 @@ class Run {
       for (let i = 0; i < workload[kind]; i++)
         this.#client(`${kind}-${i}`, (client) => runProducer(client, this.#history, { ...common, kind }))
     }
+    for (let i = 0; i < workload.pipelined; i++)
+      this.#client(`pipelined-${i}`, (client) => runPipelined(client, this.#history, { ...common, kind: 'idempotent' }))
     for (let i = 0; i < workload.consumers; i++)
       this.#client(`reader-${i}`, (client) => runConsumer(client, this.#history, { ...common, isCommitted: false }))
     for (let i = 0; i < workload.committedConsumers; i++)
@@ -156,9 +175,14 @@ class Run {
       this.#client(`transactional-${i}`, (client) => runTransactional(client, this.#history, common))
     for (let i = 0; i < workload.groupMembers; i++)
       this.#client(`member-${i}`, (client) => runGroupMember(client, this.#history, groups, { ...common, group: 'group' }))
+    for (let i = 0; i < workload.copiers; i++) {
+      const options = { from: TOPIC, to: COPY_TOPIC, partitions, group: 'copier', breaks: this.#breaks }
+      this.#client(`copier-${i}`, (client) => runCopier(client, this.#history, options))
+    }
     const nemesis = new Nemesis(
       this.#cluster,
       this.#admin,
+      this.#znodes,
       this.#clients.map(({ name }) => name),
     )
     nemesis.schedule(faults)
@@ -183,7 +207,8 @@ class Run {
       next = world.clock.now() + 50
       return isServing() && convergence.problem() === undefined
     }
-    if (!(await world.run(CONVERGE_MS, isDone)) && world.violations.length === 0) {
+    const limit = this.#plan.expects.liveness ? CONVERGE_MS : SHORT_MS
+    if (!(await world.run(limit, isDone)) && world.violations.length === 0 && this.#plan.expects.liveness) {
       const why = convergence.problem() ?? 'nothing is acknowledged'
       world.violation('liveness', `not converged ${CONVERGE_MS} ms after healing: ${why}`)
       return
@@ -191,10 +216,21 @@ class Run {
     for (const client of this.#clients) client.isOver = true
     convergence.isQuiet = true
     await world.run(DRAIN_MS)
-    if (!(await world.run(CONVERGE_MS, () => convergence.problem() === undefined)) && world.violations.length === 0)
+    const isQuiet = await world.run(limit, () => convergence.problem() === undefined)
+    if (!isQuiet && world.violations.length === 0 && this.#plan.expects.liveness)
       world.violation('liveness', `not quiet: ${convergence.problem()}`)
     if (world.violations.length > 0) return
-    new FinalCheck(this.#cluster, this.#znodes, this.#history, this.#plan.expects).run()
+    this.#checkFinal()
+  }
+
+  #checkFinal(): void {
+    const bytes = (broker: number, topic: string, partition: number): Buffer | undefined => {
+      const log = this.#cluster.broker(broker)?.process?.server.replicaManager?.partition(topic, partition)?.log
+      return log === undefined ? undefined : bytesOf(log, 0, log.logEndOffset)
+    }
+    const violation = (check: string, message: string) => this.#world.violation(check, message)
+    const evidence = { partitions: this.#znodes.partitions, bytes, violation }
+    new FinalCheck(evidence, this.#history, this.#plan.expects).run()
   }
 
   #result(): RunResult {

@@ -1,5 +1,7 @@
 import { BatchBuilder } from '../protocol/records/index.ts'
 import { Admin } from './admin.ts'
+import type { Breakage } from './breakages.ts'
+import { portWrappers } from './breakages.ts'
 import { NO_ANSWER, SimClient } from './client.ts'
 import { Cluster } from './cluster.ts'
 import { bytesOf, recordsIn } from './log-bytes.ts'
@@ -11,21 +13,37 @@ import { ZnodeChecker } from './znode-checker.ts'
 const PATIENCE_MS = 30_000
 export const SCENARIO_TOPIC = 'classroom'
 
+/** What the same steps lead to. `lost`: what was promised and is gone; acknowledged records where nothing else is said. */
+export interface ScenarioOutcome {
+  readonly lost: readonly string[]
+  readonly remark?: string
+}
+
+export interface HoleScenario {
+  readonly hole: string
+  readonly about: string
+  run(faithful: boolean): Promise<ScenarioOutcome>
+}
+
 /** A cluster that is led by hand, step by step; the same steps in a faithful and in a strict cluster show what a hole costs. */
 export class Scenario {
   readonly world: World
   readonly cluster: Cluster
   readonly znodes: ZnodeChecker
   readonly client: SimClient
-  readonly #admin: Admin
+  readonly admin: Admin
   readonly acked: string[] = []
 
-  constructor(brokers: number, properties: Readonly<Record<string, string>>) {
+  constructor(brokers: number, properties: Readonly<Record<string, string>>, breaks: readonly Breakage[] = []) {
     this.world = new World(1)
-    this.cluster = new Cluster(this.world, { brokers, properties: { 'auto.leader.rebalance.enable': 'false', ...properties } })
+    this.cluster = new Cluster(this.world, {
+      brokers,
+      properties: { 'auto.leader.rebalance.enable': 'false', ...properties },
+      wrappers: portWrappers(new Set(breaks)),
+    })
     this.znodes = new ZnodeChecker(this.world, this.cluster.zooKeeper, true)
     this.client = new SimClient(this.world, 'client', brokers)
-    this.#admin = new Admin(this.cluster, this.znodes)
+    this.admin = new Admin(this.cluster, this.znodes)
   }
 
   /** Starts all brokers, `controller` first, and makes a topic of one partition on `replicas`. */
@@ -112,8 +130,15 @@ export class Scenario {
 
   /** Reassignment in another order, then a preferred election, as the tools do it. */
   async moveLeader(to: number): Promise<void> {
-    this.#admin.apply({ kind: 'moveLeader', at: 0, forMs: 0, broker: 0, other: 0, draw: 0 })
+    this.admin.apply({ kind: 'moveLeader', at: 0, forMs: 0, broker: 0, other: 0, draw: 0 })
     await this.until(`ZooKeeper says that ${to} leads`, () => this.leader === to)
+  }
+
+  /** The same to any replica, wherever it stands in the assignment. */
+  async moveLeaderTo(to: number): Promise<void> {
+    const moved = this.admin.moveLeaderTo(SCENARIO_TOPIC, 0, to)
+    await this.until(`ZooKeeper says that ${to} leads`, () => this.leader === to)
+    await this.wait(moved)
   }
 
   view(id: number) {

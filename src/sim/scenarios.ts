@@ -1,19 +1,9 @@
 import { NO_ANSWER, SimClient } from './client.ts'
 import { bytesOf, recordsIn } from './log-bytes.ts'
+import type { HoleScenario, ScenarioOutcome } from './scenario.ts'
 import { Scenario } from './scenario.ts'
+import { PROTOCOL_SCENARIOS } from './scenario-protocol.ts'
 import { HandProducer } from './scenario-transaction.ts'
-
-/** What the same steps lead to. `lost`: what was promised and is gone; acknowledged records where nothing else is said. */
-export interface ScenarioOutcome {
-  readonly lost: readonly string[]
-  readonly remark?: string
-}
-
-export interface HoleScenario {
-  readonly hole: string
-  readonly about: string
-  run(faithful: boolean): Promise<ScenarioOutcome>
-}
 
 const MIN_ISR_1 = { 'min.insync.replicas': '1' }
 
@@ -181,6 +171,7 @@ async function outOfRange(faithful: boolean): Promise<ScenarioOutcome> {
 }
 
 export const HOLE_SCENARIOS: readonly HoleScenario[] = [
+  ...PROTOCOL_SCENARIOS,
   { hole: 'H1', about: 'unclean election', run: uncleanElection },
   { hole: 'H2', about: 'an ISR of one acknowledges', run: isrOfOne },
   { hole: 'H3', about: 'a follower truncates to its high watermark', run: truncateToHighWatermark },

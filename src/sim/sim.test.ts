@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SeededRng } from '../ports/memory/seeded-rng.ts'
 import type { Fault } from './nemesis.ts'
-import { PRESETS, planRun } from './presets.ts'
+import { PRESETS, planRun, SWEEP_SEEDS } from './presets.ts'
 import { runSeed } from './run.ts'
 import { shrinkFaults } from './shrink.ts'
-import { sweep } from './sweep.ts'
+import { sweep, unreachedStates } from './sweep.ts'
 import { decodeTrace, encodeTrace, timelineLine } from './trace.ts'
 
 /** Fixed ones, most of which once failed or come close to something; SAMSA_SEED repeats the fresh one. */
@@ -20,7 +20,12 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   swarm: [1],
   // Two epochs of the same leader: it missed the first, and no longer counted a follower that had not asked since.
   groups: [1],
-  transactions: [1],
+  transactions: [3],
+  formats: [1],
+  copy: [1],
+  flap: [1],
+  zombies: [1],
+  wipe: [1],
 }
 const FRESH: readonly string[] = ['core', 'swarm']
 const fresh = Number(process.env['SAMSA_SEED'] ?? process.hrtime.bigint() % 1_000_000_000n)
@@ -44,13 +49,24 @@ test('rare states were reached, or the weather was too fine to prove anything', 
     'isr shrinks',
     'isr grows',
     'idempotent retry',
+    'batches in flight',
+    'pipeline sent again',
     'transaction after transaction',
+    'copied in a transaction',
+    'leadership went and came back',
     'log directory fails',
   ]
   assert.deepEqual(
     wanted.filter((name) => !reached.has(name)),
     [],
   )
+})
+
+test('a sweep that never comes to a state its preset declares has failed', () => {
+  const reachedHere = new Map([['no leader', 1]])
+  assert.deepEqual(unreachedStates('wipe', SWEEP_SEEDS, reachedHere), ['no replica may lead', 'follower truncates'])
+  assert.deepEqual(unreachedStates('wipe', SWEEP_SEEDS - 1, reachedHere), [])
+  assert.deepEqual(unreachedStates('calm', SWEEP_SEEDS, reachedHere), [])
 })
 
 test('a seed is one run: the same trace twice, another one for another seed', async () => {

@@ -1,4 +1,5 @@
 import type { Canary } from './canaries.ts'
+import { PRESETS, SWEEP_SEEDS } from './presets.ts'
 import type { RunOptions, RunResult } from './run.ts'
 import { runSeed } from './run.ts'
 
@@ -10,6 +11,8 @@ export interface SweepResult {
   readonly acks: number
   /** Rare states, and in how many seeds each was reached. */
   readonly sometimes: ReadonlyMap<string, number>
+  /** What the preset declares and no seed came to; empty when there were too few seeds to tell. */
+  readonly unreached: readonly string[]
 }
 
 /** Runs seeds one after another; `onSeed` is told of each. Stops after `maxFailures`. */
@@ -33,14 +36,20 @@ export async function sweep(
     onSeed(result, total.seeds)
     if (failed.length >= maxFailures) break
   }
-  return { ...total, failed, sometimes }
+  return { ...total, failed, sometimes, unreached: unreachedStates(options.preset, total.seeds, sometimes) }
 }
 
-/** The first seed from `from` on in which a canary is noticed; undefined when none up to `to` is. */
+/** Declared states that none of so many seeds came to; nothing can be said of few seeds. */
+export function unreachedStates(preset: string, seeds: number, sometimes: ReadonlyMap<string, number>): readonly string[] {
+  if (seeds < SWEEP_SEEDS) return []
+  return (PRESETS[preset]?.reaches ?? []).filter((state) => !sometimes.has(state))
+}
+
+/** The first seed from `from` on in which a canary is noticed by its checker alone; undefined when none up to `to` is. */
 export async function firstDetection(canary: Canary, from: number, to: number): Promise<RunResult | undefined> {
   for (let seed = from; seed <= to; seed++) {
-    const { preset, breaks, properties } = canary
-    const result = await runSeed({ seed, preset, ...(breaks && { breaks }), ...(properties && { properties }) })
+    const { preset, breaks, properties, check } = canary
+    const result = await runSeed({ seed, preset, only: check, ...(breaks && { breaks }), ...(properties && { properties }) })
     if (result.violations.length > 0) return result
   }
   return undefined

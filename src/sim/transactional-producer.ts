@@ -1,5 +1,5 @@
 import { ErrorCode } from '../protocol/errors.ts'
-import type { Breakage } from './canaries.ts'
+import type { Breakage } from './breakages.ts'
 import type { SimClient } from './client.ts'
 import { NO_ANSWER } from './client.ts'
 import type { History, Transaction } from './history.ts'

@@ -1,7 +1,6 @@
 import type { LogRecord, Txn } from '../../zk/server/protocol.ts'
 import { decodePartitionState } from '../../zk/znodes/index.ts'
-import type { World } from './world.ts'
-import type { SimZooKeeper } from './zookeeper.ts'
+import type { ClientWorld } from './client.ts'
 
 export interface PartitionZnode {
   readonly topic: string
@@ -11,6 +10,14 @@ export interface PartitionZnode {
   isr: readonly number[]
   controllerEpoch: number
 }
+
+/** Tells each write in ZooKeeper's order, before a session's end has taken its nodes away. */
+export interface WriteSource {
+  readonly onWrite: ((record: LogRecord) => void)[]
+  readonly machine: { readonly tree: { ephemeralsOf(session: number): ReadonlySet<string> } }
+}
+
+type Judged = Pick<ClientWorld, 'reached' | 'trace' | 'violation'>
 
 const STATE = /^\/brokers\/topics\/([^/]+)\/partitions\/(\d+)\/state$/
 const BROKER = /^\/brokers\/ids\/(\d+)$/
@@ -22,11 +29,11 @@ const BROKER = /^\/brokers\/ids\/(\d+)$/
 export class ZnodeChecker {
   readonly partitions = new Map<string, PartitionZnode>()
   readonly liveBrokers = new Set<number>()
-  readonly #world: World
+  readonly #world: Judged
   readonly #allowsUnclean: boolean
   #controllerEpoch = 0
 
-  constructor(world: World, zooKeeper: SimZooKeeper, allowsUnclean: boolean) {
+  constructor(world: Judged, zooKeeper: WriteSource, allowsUnclean: boolean) {
     this.#world = world
     this.#allowsUnclean = allowsUnclean
     zooKeeper.onWrite.push((record) => this.#judge(record.txn, zooKeeper, record))
@@ -36,7 +43,7 @@ export class ZnodeChecker {
     return this.#controllerEpoch
   }
 
-  #judge(txn: Txn, zooKeeper: SimZooKeeper, record: LogRecord): void {
+  #judge(txn: Txn, zooKeeper: WriteSource, record: LogRecord): void {
     switch (txn.type) {
       case 'multi':
         for (const inner of txn.txns) this.#judge(inner, zooKeeper, record)

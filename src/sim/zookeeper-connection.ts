@@ -66,7 +66,7 @@ class Wire implements ZkPeer {
 
   constructor(link: ZkLink, zookeeper: SimZooKeeper, world: World) {
     this.#link = link
-    const delay = () => zookeeper.delay()
+    const delay = () => zookeeper.delay(link.host)
     this.toServer = new Pipe(world, delay, () => zookeeper.isOpen(link.host, 'toServer'))
     this.toClient = new Pipe(world, delay, () => zookeeper.isOpen(link.host, 'toClient'))
     this.server = zookeeper.machine.open(this, link.host)
@@ -142,6 +142,7 @@ export class ZkLink implements ZkConnection {
       done(refusal('path' in request ? request.path : '/', CONNECTION_LOSS))
       return
     }
+    this.#zookeeper.onSend?.(this.host, request)
     this.#waiting.push({ request, sentAt: this.#process.now(), done })
     this.#transmit(wire, ++this.#xid, serverOp(request, watch))
   }

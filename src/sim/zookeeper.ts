@@ -1,4 +1,5 @@
 import type { OpenZkConnection } from '../../zk/client/index.ts'
+import type { ZkRequest } from '../../zk/client/types.ts'
 import type { LogRecord } from '../../zk/server/protocol.ts'
 import { type Connection, ZkStateMachine } from '../../zk/server/state-machine.ts'
 import type { Timer } from '../ports/clock.ts'
@@ -20,6 +21,8 @@ export class SimZooKeeper {
   readonly machine: ZkStateMachine
   /** Every write, in order, before it is applied. */
   readonly onWrite: ((record: LogRecord) => void)[] = []
+  /** Every request as a client sends it, before it is on its way. */
+  onSend: ((host: string, request: ZkRequest) => void) | undefined
   readonly #world: World
   readonly rng: SeededRng
   readonly #links = new Set<ZkLink>()
@@ -30,6 +33,8 @@ export class SimZooKeeper {
   #up = true
   /** Milliseconds that each message takes at most. */
   slowMs = 2
+  /** The same of one machine's messages: at least so many. */
+  readonly #slowHosts = new Map<string, number>()
 
   constructor(world: World) {
     this.#world = world
@@ -80,13 +85,21 @@ export class SimZooKeeper {
     this.machine.tick()
   }
 
+  /** Messages of one machine take this long each way; 0: as all others. */
+  slow(host: string, ms: number): void {
+    if (ms > 0) this.#slowHosts.set(host, ms)
+    else this.#slowHosts.delete(host)
+  }
+
   cut(host: string, direction: CutDirection = 'both'): void {
     this.#cuts.set(host, direction)
   }
 
   heal(host?: string): void {
-    if (host === undefined) this.#cuts.clear()
-    else this.#cuts.delete(host)
+    if (host === undefined) {
+      this.#cuts.clear()
+      this.#slowHosts.clear()
+    } else this.#cuts.delete(host)
     for (const link of [...this.#links]) link.flush()
     for (const flush of this.#orphans.splice(0)) flush()
   }
@@ -136,8 +149,8 @@ export class SimZooKeeper {
   }
 
   /** @internal */
-  delay(): number {
-    return 0.1 + this.rng.next() * this.slowMs
+  delay(host: string): number {
+    return (this.#slowHosts.get(host) ?? 0.1) + this.rng.next() * this.slowMs
   }
 
   /** @internal */

@@ -40,7 +40,7 @@ export interface Surroundings {
   readonly clock: Clock
   readonly rng: Rng
   readonly pool: BufferPool
-  readonly splitReads: boolean
+  readonly splitShare: number
   /** Draws a one-way delay, milliseconds. */
   delay(): number
   isBlocked(from: Host, to: Host): boolean
@@ -302,7 +302,9 @@ export class End implements Connection, FrameTransport {
     }
     const target = this.#ending ? undefined : this.#reader?.readTarget()
     const most = Math.min(available, target?.length ?? READ_BYTES)
-    const bytes = this.#network.splitReads ? this.#network.rng.int(1, most + 1) : most
+    const { rng, splitShare } = this.#network
+    const splits = splitShare === 1 || (splitShare > 0 && rng.next() < splitShare)
+    const bytes = splits ? rng.int(1, most + 1) : most
     const room = target ?? Buffer.alloc(bytes)
     this.#takeUnread(room, bytes)
     const { peer } = this

@@ -187,3 +187,18 @@ test('corrupt flips a stored byte', () => {
   disk.corrupt('/d/f', 1, 0x80)
   assert.deepEqual([...disk.readFile('/d/f')], [1, 0x82, 3])
 })
+
+test('a sync that began before another one and ends after it takes nothing back', async () => {
+  const clock = new VirtualClock()
+  const disk = diskWith({ clock, rng: new SeededRng(1), syncDelayMs: 3 })
+  const file = disk.open('/d/f', 'create')
+  disk.syncDirectory('/d')
+  file.writeSync(Buffer.from('a'), 0, 1, 0)
+  const early = file.datasync()
+  file.writeSync(Buffer.from('b'), 0, 1, 1)
+  file.fsyncSync()
+  await clock.advance(10)
+  await early
+  disk.powerLoss()
+  assert.equal(disk.readFile('/d/f').toString(), 'ab')
+})

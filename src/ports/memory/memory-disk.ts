@@ -138,18 +138,21 @@ export class MemoryDisk implements Disk {
       .sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  makeDirectory(path: string): void {
+  makeDirectory(path: string): boolean {
     this.begin('makeDirectory', path)
     let node = this.#root
+    let isMade = false
     for (const name of namesOf(path)) {
       let next = node.entries.get(name)
       if (next?.kind === 'file') throw diskError('EEXIST', path)
       if (next === undefined) {
         next = new DirectoryNode(this.#now())
         node.change([[name, next]])
+        isMade = true
       }
       node = next
     }
+    return isMade
   }
 
   rename(from: string, to: string): void {

@@ -13,6 +13,8 @@ export class FileNode {
   /** Pages that differ from what is durable, with the number of the write that touched them last. */
   readonly #dirty = new Map<number, number>()
   #writes = 0
+  /** Writes that were part of the newest sync. */
+  #durableWrites = 0
   modifiedTime: number
 
   constructor(now: number) {
@@ -63,6 +65,9 @@ export class FileNode {
     const snapshot = Buffer.from(this.content())
     const writes = this.#writes
     return () => {
+      // A sync that began earlier and ends later takes nothing back.
+      if (writes < this.#durableWrites) return
+      this.#durableWrites = writes
       this.#durable = snapshot
       for (const [page, write] of this.#dirty) if (write <= writes) this.#dirty.delete(page)
     }

@@ -27,7 +27,7 @@ function bed(options: MemoryNetworkOptions) {
 }
 
 netContract('memory net', () => bed({}))
-netContract('memory net, whole reads', () => bed({ splitReads: false, delayMs: [0, 0] }))
+netContract('memory net, whole reads', () => bed({ splitShare: 0, delayMs: [0, 0] }))
 
 async function connected() {
   const { clock, network, server, client } = world()

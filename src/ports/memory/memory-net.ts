@@ -8,8 +8,8 @@ import { End, systemError } from './memory-connection.ts'
 export interface MemoryNetworkOptions {
   /** One-way delay of each write, milliseconds; drawn anew for each, order is kept. Default 0.05 - 0.5. */
   readonly delayMs?: readonly [low: number, high: number]
-  /** Cut what a receiver reads at random places (default); otherwise it reads all that is there. */
-  readonly splitReads?: boolean
+  /** Share of reads that are cut at a random place (default 1); the others take all that is there. */
+  readonly splitShare?: number
 }
 
 /**
@@ -24,13 +24,13 @@ export class MemoryNetwork implements Surroundings {
   readonly #hosts = new Map<string, Host>()
   readonly #blocked = new Set<string>()
   readonly #delay: readonly [number, number]
-  readonly splitReads: boolean
+  readonly splitShare: number
 
   constructor(clock: Clock, rng: Rng, options: MemoryNetworkOptions = {}) {
     this.clock = clock
     this.rng = rng
     this.#delay = options.delayMs ?? [0.05, 0.5]
-    this.splitReads = options.splitReads ?? true
+    this.splitShare = options.splitShare ?? 1
   }
 
   /**

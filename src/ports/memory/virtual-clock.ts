@@ -125,6 +125,31 @@ export function settle(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve))
 }
 
+/**
+ * Runs what promises wait for within the present turn, to the end; nothing when called from a promise. Node keeps it for its own prompt; where it
+ * is missing each step takes a turn of the loop, which costs five times as much.
+ */
+const drain = (process as { readonly _tickCallback?: () => void })._tickCallback
+const STEPS_PER_TURN = 500
+
+/** Calls `step` until it says that it was the last one; all promises settle after each. Rejects with what `step` throws. */
+export function stepSettled(step: () => boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const turn = (): void => {
+      try {
+        for (let steps = drain === undefined ? 1 : STEPS_PER_TURN; steps > 0; steps--) {
+          if (step()) return resolve()
+          drain?.()
+        }
+      } catch (error) {
+        return reject(error)
+      }
+      setImmediate(turn)
+    }
+    setImmediate(turn)
+  })
+}
+
 function before(a: VirtualTimer, b: VirtualTimer): boolean {
   return a.at < b.at || (a.at === b.at && a.sequence < b.sequence)
 }
