@@ -3,13 +3,12 @@
  * configurations through the protocol, internal topics, deletion over a broker that is down, an unclean election.
  */
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { distribution, eventually, kcat, run } from '../harness/brokers.ts'
-import { TestCluster } from '../harness/cluster.ts'
+import { eventually, kcat } from '../harness/brokers.ts'
+import type { TestCluster } from '../harness/cluster.ts'
 import { ask } from '../harness/wire.ts'
-import { ZnodeSteps } from '../harness/znode-steps.ts'
-import { ZooKeeperProxy } from '../harness/zookeeper-proxy.ts'
+import { ZnodeCluster } from '../harness/znode-cluster.ts'
+import type { ZnodeSteps } from '../harness/znode-steps.ts'
 
 const TOPICS = ['t-admin', 't-auto', 't-tool', 't-unclean', 'no-such', '__consumer_offsets', '__transaction_state']
 const TOPIC_RESOURCE = 2
@@ -24,44 +23,28 @@ const ADMIN_ASSIGNMENT = [
 ]
 
 describe('administration through brokers, against the genuine recording', () => {
+  let stage: ZnodeCluster
   let cluster: TestCluster
-  let tool: ZooKeeperProxy
   let steps: ZnodeSteps
 
   before(async () => {
-    cluster = await TestCluster.start({
-      brokers: 3,
-      proxied: true,
-      stopped: true,
-      properties: {
-        'zookeeper.session.timeout.ms': 12000,
-        'zookeeper.connection.timeout.ms': 30000,
-        'num.partitions': 2,
-        'default.replication.factor': 3,
-        'offsets.topic.num.partitions': 3,
-        'offsets.topic.replication.factor': 3,
-        'transaction.state.log.num.partitions': 2,
-        'transaction.state.log.replication.factor': 3,
-        'transaction.state.log.min.isr': 2,
-      },
+    stage = await ZnodeCluster.start({
+      'num.partitions': 2,
+      'default.replication.factor': 3,
+      'offsets.topic.num.partitions': 3,
+      'offsets.topic.replication.factor': 3,
+      'transaction.state.log.num.partitions': 2,
+      'transaction.state.log.replication.factor': 3,
+      'transaction.state.log.min.isr': 2,
     })
-    for (const broker of cluster.brokers) await broker.start()
-    await cluster.registered(3)
-    const [host = '', port = ''] = cluster.zookeeper.split(':')
-    tool = await ZooKeeperProxy.start({ host, port: Number(port) })
-    steps = new ZnodeSteps('main', cluster.zk.session, () => [...cluster.proxies, tool], TOPICS)
-    await topics('--create', '--topic', 't-tool', '--replica-assignment', '0:2:1,1:0:2')
-    await cluster.fullIsr('t-tool', 2, 3)
+    cluster = stage.cluster
+    steps = stage.steps(TOPICS)
+    await stage.createTopic('t-tool', '0:2:1,1:0:2')
   })
-  after(async () => {
-    await tool?.close()
-    await cluster?.close()
-  })
+  after(() => stage?.close())
 
-  const broker = (id: number) => (): ZooKeeperProxy => cluster.proxies[id] ?? assert.fail()
+  const broker = (id: number) => () => stage.proxy(id)()
   const address = (id: number): string => cluster.broker(id).address
-  const topics = (...words: string[]) =>
-    run(join(distribution, 'bin', 'kafka-topics.sh'), ['--zookeeper', `127.0.0.1:${tool.port}`, ...words])
   const alterConfigs = (id: number, resourceType: number, resourceName: string, configs: Record<string, string>) =>
     ask(address(id), 'AlterConfigs', 0, {
       resources: [
@@ -131,27 +114,25 @@ describe('administration through brokers, against the genuine recording', () => 
 
   it('a topic is deleted while a broker is down: it waits, also for the next controller, and then goes', async () => {
     const mine = { anyReplicas: true }
-    await topics('--delete', '--topic', 't-auto')
+    await stage.topics('--delete', '--topic', 't-auto')
     await eventually('t-auto is gone', async () => !(await cluster.zk.getTopics()).includes('t-auto'))
-    await topics('--create', '--topic', 't-auto', '--replica-assignment', '0:2:1,1:0:2')
-    await cluster.fullIsr('t-auto', 2, 3)
+    await stage.createTopic('t-auto', '0:2:1,1:0:2')
     await steps.settle()
-    const only = new ZnodeSteps('main', cluster.zk.session, () => [...cluster.proxies, tool], ['t-auto', 'no-such'])
+    const only = stage.steps(['t-auto', 'no-such'])
     await only.step(
       63,
       async () => {
         await cluster.broker(1).stop()
         await eventually('broker 1 is gone', async () => !(await cluster.zk.getBrokerIds()).includes(1))
         await only.settle()
-        await topics('--delete', '--topic', 't-auto')
+        await stage.topics('--delete', '--topic', 't-auto')
       },
-      { 'broker 0': broker(0), 'tool topics': () => tool },
+      { 'broker 0': broker(0), 'tool topics': () => stage.tool },
       { anyIsrOrder: true, settleMs: 1500 },
     )
     await only.step(64, () => cluster.zk.deleteController(), {})
-    const next = await eventually('a controller', () => cluster.controllerId())
-    const want = only.goldenLines(64, 'broker 2').map((line) => line.replace('\\"brokerid\\":2', `\\"brokerid\\":${next}`))
-    assert.deepEqual(only.linesOf(broker(next)()), want)
+    await stage.assertWinner(only, 64, 2)
+    const next = await stage.controller()
     await only.step(65, () => cluster.broker(1).start(), { 'broker 1': broker(1) }, { ...mine, settleMs: 3000 })
     assert.deepEqual(only.linesOf(broker(next)()), only.goldenLines(65, 'broker 2'))
     await only.step(66, () => cluster.zk.createDeleteTopic('no-such'), {})
@@ -159,14 +140,10 @@ describe('administration through brokers, against the genuine recording', () => 
   })
 
   it('an unclean election, when the topic allows it and a controller looks', async () => {
-    const controller = await eventually('a controller', () => cluster.controllerId())
-    if (controller === 1) {
-      await cluster.zk.deleteController()
-      await eventually('another controller', async () => ![undefined, 1].includes(await cluster.controllerId()))
-    }
-    const only = new ZnodeSteps('main', cluster.zk.session, () => [...cluster.proxies, tool], ['t-unclean'])
-    await topics('--create', '--topic', 't-unclean', '--replica-assignment', '1:2')
-    await cluster.fullIsr('t-unclean', 1, 2)
+    // The others end, and a controller that is elected then would find no leader to replace.
+    await stage.becomesController(0)
+    const only = stage.steps(['t-unclean'])
+    await stage.createTopic('t-unclean', '1:2')
     await cluster.broker(2).stop()
     await kcat(address(1), ['-P', '-t', 't-unclean', '-p', '0', '-X', 'request.required.acks=1'], 'lost\n')
     await cluster.broker(1).kill()
@@ -176,9 +153,7 @@ describe('administration through brokers, against the genuine recording', () => 
     await only.settle()
     assert.equal((await cluster.partitionState('t-unclean', 0)).leader, -1, 'as in 1.1 nothing happens yet')
     await only.step(58, () => cluster.zk.deleteController(), {})
-    const winner = await eventually('a controller', () => cluster.controllerId())
-    const want = only.goldenLines(58, 'broker 0').map((line) => line.replace('\\"brokerid\\":0', `\\"brokerid\\":${winner}`))
-    assert.deepEqual(only.linesOf(broker(winner)()), want)
+    await stage.assertWinner(only, 58, 0)
     await only.step(59, () => cluster.broker(1).start(), { 'broker 1': broker(1), 'broker 2': broker(2) }, { settleMs: 3000 })
   })
 })

@@ -3,64 +3,35 @@
  * that does not exist, its cancellation by hand, a shrunk and an expanded ISR, a killed broker and its return.
  */
 import assert from 'node:assert/strict'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { REASSIGN_PARTITIONS_PATH } from '../../zk/znodes/index.ts'
-import { distribution, eventually, kcat, run } from '../harness/brokers.ts'
-import { TestCluster } from '../harness/cluster.ts'
-import { ZnodeSteps } from '../harness/znode-steps.ts'
-import { ZooKeeperProxy } from '../harness/zookeeper-proxy.ts'
+import { eventually, kcat } from '../harness/brokers.ts'
+import type { TestCluster } from '../harness/cluster.ts'
+import { ZnodeCluster } from '../harness/znode-cluster.ts'
 
 describe('moves and failures, against the genuine recording', () => {
+  let stage: ZnodeCluster
   let cluster: TestCluster
-  let tool: ZooKeeperProxy
 
   before(async () => {
-    cluster = await TestCluster.start({
-      brokers: 3,
-      proxied: true,
-      stopped: true,
-      properties: {
-        'zookeeper.session.timeout.ms': 12000,
-        'zookeeper.connection.timeout.ms': 30000,
-        'replica.lag.time.max.ms': 4000,
-      },
-    })
-    for (const broker of cluster.brokers) await broker.start()
-    await cluster.registered(3)
-    const [host = '', port = ''] = cluster.zookeeper.split(':')
-    tool = await ZooKeeperProxy.start({ host, port: Number(port) })
+    stage = await ZnodeCluster.start({ 'replica.lag.time.max.ms': 4000 })
+    cluster = stage.cluster
   })
-  after(async () => {
-    await tool?.close()
-    await cluster?.close()
-  })
+  after(() => stage?.close())
 
-  const broker = (id: number) => (): ZooKeeperProxy => cluster.proxies[id] ?? assert.fail()
-  const controller = () => eventually('a controller', () => cluster.controllerId())
-  const stepsFor = (...topics: string[]): ZnodeSteps =>
-    new ZnodeSteps('main', cluster.zk.session, () => [...cluster.proxies, tool], topics)
-  const create = (topic: string, assignment: string) => {
-    const words = ['--create', '--topic', topic, '--replica-assignment', assignment]
-    return run(join(distribution, 'bin', 'kafka-topics.sh'), ['--zookeeper', `127.0.0.1:${tool.port}`, ...words])
-  }
+  const broker = (id: number) => () => stage.proxy(id)()
   const produce = (topic: string, acks: number, text: string) =>
     kcat(cluster.broker(0).address, ['-P', '-t', topic, '-p', '0', '-X', `request.required.acks=${acks}`], text)
 
-  async function becomesController(id: number): Promise<void> {
-    while ((await controller()) !== id) {
-      await cluster.zk.deleteController()
-      await controller()
-    }
-  }
-
   it('two partitions are reassigned, one of them to fewer replicas', () => {
-    const steps = stepsFor('t-move')
+    const steps = stage.steps(['t-move'])
     return steps.step(
       28,
       async () => {
-        await create('t-move', '0:1,0:1')
-        await cluster.fullIsr('t-move', 2, 2)
+        await stage.createTopic('t-move', '0:1,0:1')
         await produce('t-move', -1, 'a\nb\n')
         await cluster.zk.createReassignments(
           new Map([
@@ -75,10 +46,45 @@ describe('moves and failures, against the genuine recording', () => {
     )
   })
 
+  it('a throttled move, and its throttle raised', async () => {
+    await stage.becomesController(0)
+    await cluster.zk.setConfig('brokers', '1', {})
+    const steps = stage.steps(['t-slow'])
+    const recorded = { 'broker 0': broker(0) }
+    const file = join(mkdtempSync(join(tmpdir(), 'samsa-move-')), 'slow.json')
+    writeFileSync(file, '{"version":1,"partitions":[{"topic":"t-slow","partition":0,"replicas":[2,1]}]}')
+    const execute = (throttle: number) =>
+      stage.runTool('kafka-reassign-partitions', '--execute', '--reassignment-json-file', file, '--throttle', `${throttle}`)
+    const verify = () => stage.runTool('kafka-reassign-partitions', '--verify', '--reassignment-json-file', file)
+    await steps.step(
+      29,
+      async () => {
+        await stage.createTopic('t-slow', '0:1')
+        await produce('t-slow', -1, `${'x'.repeat(10_000)}\n`.repeat(300))
+        await execute(1000)
+        await verify()
+      },
+      recorded,
+    )
+    const byTools = ['tool topics', 'tool reassign-partitions'].flatMap((owner) => steps.goldenLines(29, owner))
+    assert.deepEqual(steps.linesOf(stage.tool), byTools)
+    await stage.becomesController(1)
+    await steps.step(
+      31,
+      async () => {
+        await execute(100_000_000)
+        await eventually('the move is done', async () => (await cluster.zk.getReassignments()) === undefined, 30_000)
+        await verify()
+      },
+      { ...recorded, 'broker 1': broker(1), 'tool reassign-partitions': () => stage.tool },
+      { settleMs: 1500 },
+    )
+  })
+
   it('to a broker that does not exist, and cancelled by hand', async () => {
-    const steps = stepsFor('t-move')
+    const steps = stage.steps(['t-move'])
     await steps.step(32, () => cluster.zk.createReassignments(new Map([['t-move-0', [7]]])), {})
-    assert.deepEqual(steps.linesOf(broker(await controller())()), steps.goldenLines(32, 'broker 1'))
+    assert.deepEqual(steps.linesOf(broker(await stage.controller())()), steps.goldenLines(32, 'broker 1'))
     await steps.step(
       33,
       async () => {
@@ -89,16 +95,16 @@ describe('moves and failures, against the genuine recording', () => {
       },
       {},
     )
-    const winner = await controller()
-    const want = steps.goldenLines(33, 'broker 0').map((line) => line.replace('\\"brokerid\\":0', `\\"brokerid\\":${winner}`))
-    assert.deepEqual(steps.linesOf(broker(winner)()), want)
+    await stage.assertWinner(steps, 33, 0)
   })
 
   it('a follower is frozen for longer than the lag time, not for a session', async () => {
-    await becomesController(0)
-    const steps = stepsFor('t-isr')
-    await steps.step(52, () => create('t-isr', '0:1:2'), { 'broker 0': broker(0), 'tool topics': () => tool })
-    await cluster.fullIsr('t-isr', 1, 3)
+    await stage.becomesController(0)
+    const steps = stage.steps(['t-isr'])
+    await steps.step(52, () => stage.createTopic('t-isr', '0:1:2'), {
+      'broker 0': broker(0),
+      'tool topics': () => stage.tool,
+    })
     const isr = async () => (await cluster.partitionState('t-isr', 0)).isr.length
     await steps.step(
       53,
@@ -119,10 +125,9 @@ describe('moves and failures, against the genuine recording', () => {
   })
 
   it('a broker that is not the controller is killed, and returns', async () => {
-    await becomesController(0)
-    await create('t-tool', '0:2:1,1:0:2,2:0:1,0:2:1')
-    await cluster.fullIsr('t-tool', 4, 3)
-    const steps = stepsFor('t-tool')
+    await stage.becomesController(0)
+    await stage.createTopic('t-tool', '0:2:1,1:0:2,2:0:1,0:2:1')
+    const steps = stage.steps(['t-tool'])
     await steps.step(
       43,
       async () => {

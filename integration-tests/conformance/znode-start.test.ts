@@ -1,5 +1,5 @@
 /**
- * What brokers write to ZooKeeper when they start and stop, against the recording of a genuine 1.1.1: in a chroot that is not there, with
+ * What brokers write to ZooKeeper when they start and stop, against the recordings of a genuine 1.1.1: in a chroot that is not there, with
  * generated ids, racks and two listeners, with automatic leader rebalance.
  */
 import { join } from 'node:path'

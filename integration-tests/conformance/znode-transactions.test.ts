@@ -3,41 +3,28 @@
  * A `multi` that only adds the check of the controller epoch counts as its inner write. Recorded steps: integration-tests/golden/znodes.
  */
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { distribution, eventually, run } from '../harness/brokers.ts'
-import { TestCluster } from '../harness/cluster.ts'
-import { ZnodeSteps } from '../harness/znode-steps.ts'
+import { eventually } from '../harness/brokers.ts'
+import type { TestCluster } from '../harness/cluster.ts'
+import { ZnodeCluster } from '../harness/znode-cluster.ts'
+import type { ZnodeSteps } from '../harness/znode-steps.ts'
 import { goldenStep } from '../harness/znode-writes.ts'
-import { ZooKeeperProxy } from '../harness/zookeeper-proxy.ts'
+import type { ZooKeeperProxy } from '../harness/zookeeper-proxy.ts'
 
 describe('ZooKeeper transactions against the genuine recording', () => {
+  let stage: ZnodeCluster
   let cluster: TestCluster
-  let tool: ZooKeeperProxy
   let steps: ZnodeSteps
 
   before(async () => {
-    cluster = await TestCluster.start({
-      brokers: 3,
-      proxied: true,
-      stopped: true,
-      properties: {
-        'zookeeper.session.timeout.ms': 12000,
-        'zookeeper.connection.timeout.ms': 30000,
-        'replica.lag.time.max.ms': 4000,
-        'auto.leader.rebalance.enable': false,
-        'num.partitions': 2,
-        'default.replication.factor': 3,
-      },
-    })
-    const [host = '', port = ''] = cluster.zookeeper.split(':')
-    tool = await ZooKeeperProxy.start({ host, port: Number(port) })
-    steps = new ZnodeSteps('main', cluster.zk.session, () => [...cluster.proxies, tool], ['t-tool', 't-manual'])
+    stage = await ZnodeCluster.start(
+      { 'replica.lag.time.max.ms': 4000, 'num.partitions': 2, 'default.replication.factor': 3 },
+      true,
+    )
+    cluster = stage.cluster
+    steps = stage.steps(['t-tool', 't-manual'])
   })
-  after(async () => {
-    await tool.close()
-    await cluster.close()
-  })
+  after(() => stage?.close())
 
   const step = (
     number: number,
@@ -46,21 +33,17 @@ describe('ZooKeeper transactions against the genuine recording', () => {
     settleMs?: number,
   ): Promise<void> => steps.step(number, act, who, settleMs === undefined ? {} : { settleMs })
 
-  const broker = (id: number) => (): ZooKeeperProxy => cluster.proxies[id] ?? assert.fail()
-  const everyBroker = { 'broker 0': broker(0), 'broker 1': broker(1), 'broker 2': broker(2) }
-  const topics = (...words: string[]) =>
-    run(join(distribution, 'bin', 'kafka-topics.sh'), ['--zookeeper', `127.0.0.1:${tool.port}`, ...words])
+  const tools = { 'tool topics': () => stage.tool }
+  const everyBroker = Object.fromEntries([0, 1, 2].map((id) => [`broker ${id}`, () => stage.proxy(id)()]))
+  const topics = (...words: string[]) => stage.topics(...words)
 
   it('the first broker starts and becomes controller', () =>
-    step(1, () => cluster.broker(0).start(), { 'broker 0': broker(0) }, 2000))
+    step(1, () => cluster.broker(0).start(), { 'broker 0': () => stage.proxy(0)() }, 2000))
   it('a second broker joins', () => step(2, () => cluster.broker(1).start(), everyBroker))
   it('a third broker joins', () => step(3, () => cluster.broker(2).start(), everyBroker))
 
   it('a topic is created', () =>
-    step(4, () => topics('--create', '--topic', 't-tool', '--replica-assignment', '0:2:1,1:0:2'), {
-      'tool topics': () => tool,
-      ...everyBroker,
-    }))
+    step(4, () => topics('--create', '--topic', 't-tool', '--replica-assignment', '0:2:1,1:0:2'), { ...tools, ...everyBroker }))
   it('a topic is created with placement and configuration', () =>
     step(
       5,
@@ -76,21 +59,21 @@ describe('ZooKeeper transactions against the genuine recording', () => {
           '--config',
           'retention.ms=1000',
         ),
-      { 'tool topics': () => tool, ...everyBroker },
+      { ...tools, ...everyBroker },
     ))
   it('a topic that exists is refused', () =>
     step(6, () => topics('--create', '--topic', 't-tool', '--partitions', '2', '--replication-factor', '3'), {
-      'tool topics': () => tool,
+      ...tools,
       ...everyBroker,
     }))
   it('partitions are added', () =>
-    step(9, () => topics('--alter', '--topic', 't-tool', '--partitions', '4'), { 'tool topics': () => tool, ...everyBroker }))
+    step(9, () => topics('--alter', '--topic', 't-tool', '--partitions', '4'), { ...tools, ...everyBroker }))
   it('partitions are added with placement', () =>
     step(
       10,
       () => topics('--alter', '--topic', 't-manual', '--partitions', '4', '--replica-assignment', '0:1:2,1:2:0,2:0:1,2:1:0'),
       {
-        'tool topics': () => tool,
+        ...tools,
         ...everyBroker,
       },
     ))
@@ -101,40 +84,34 @@ describe('ZooKeeper transactions against the genuine recording', () => {
         await topics('--alter', '--topic', 't-tool', '--config', 'segment.bytes=1000000')
         await topics('--alter', '--topic', 't-tool', '--delete-config', 'segment.bytes')
       },
-      { 'tool topics': () => tool },
+      tools,
     ))
 
   it('the preferred leader of one partition is elected', () =>
     step(34, () => cluster.zk.createPreferredReplicaElection([{ topic: 't-tool', partition: 0 }]), everyBroker))
 
   it('the controller is deleted by hand: one broker wins', async () => {
-    let winner = -1
     await step(
       36,
       async () => {
         await cluster.zk.deleteController()
-        winner = await eventually('a new controller', () => cluster.controllerId())
+        await stage.controller()
       },
       {},
     )
-    const want = steps.goldenLines(36, 'broker 2').map((line) => line.replace('\\"brokerid\\":2', `\\"brokerid\\":${winner}`))
-    assert.deepEqual(steps.linesOf(broker(winner)()), want)
+    await stage.assertWinner(steps, 36, 2)
   })
 
   it('a broker that is not the controller shuts down, and returns', async () => {
-    while ((await cluster.controllerId()) !== 2) {
-      await cluster.zk.deleteController()
-      await eventually('a controller', () => cluster.controllerId())
-      await steps.settle()
-    }
+    await stage.becomesController(2)
     await step(37, () => cluster.broker(0).stop(), everyBroker)
     await step(38, () => cluster.broker(0).start(), everyBroker, 4000)
     await assertNotifications()
   })
 
   it('a topic is deleted', async () => {
-    await step(61, () => topics('--delete', '--topic', 't-manual'), { 'tool topics': () => tool }, 2000)
-    const controller = broker((await cluster.controllerId()) ?? -1)()
+    await step(61, () => topics('--delete', '--topic', 't-manual'), tools, 2000)
+    const controller = stage.proxy(await stage.controller())()
     const deletes = steps.writesOf(controller).filter(({ op }) => op === 'delete')
     const want = goldenStep(61).writes.filter(({ op, by }) => op === 'delete' && by === 'broker 0')
     assert.deepEqual(

@@ -55,3 +55,30 @@ describe('the session of a living broker expires', () => {
     })
   }
 })
+
+describe("ZooKeeper's data are emptied under a living broker", () => {
+  let cluster: TestCluster
+  before(async () => {
+    cluster = await TestCluster.start({ brokers: 1, proxied: true })
+  })
+  after(() => cluster.close())
+
+  async function removeTree(path: string): Promise<void> {
+    const { session } = cluster.zk
+    const { children = [] } = await session.request({ op: 'getChildren', path })
+    for (const child of children) if (child !== 'zookeeper') await removeTree(path === '/' ? `/${child}` : `${path}/${child}`)
+    if (path !== '/') await session.request({ op: 'delete', path, version: -1 })
+  }
+
+  it('with its next session it registers, and a topic can be created', { timeout: 60_000 }, async () => {
+    // It must not write while its nodes go.
+    cluster.proxies[0]?.refuse()
+    await cluster.expireSession(0)
+    await removeTree('/')
+    assert.equal(await cluster.brokerNode(0), undefined)
+    cluster.proxies[0]?.heal()
+    await cluster.registered(1)
+    await cluster.createTopic('anew', 1, 1)
+    assert.equal((await cluster.partitionState('anew', 0)).leader, 0)
+  })
+})

@@ -18,6 +18,8 @@ export interface ClusterOptions {
   readonly proxied?: boolean
   /** Use this ZooKeeper (`host:port/chroot`) instead of starting one. */
   readonly zookeeper?: string
+  /** Further properties of one broker, which will listen on `port`. */
+  readonly brokerProperties?: (id: number, port: number) => Promise<Readonly<Record<string, string | number | boolean>>>
   /** Brokers are made but not started. */
   readonly stopped?: boolean
 }
@@ -68,7 +70,7 @@ export class TestCluster {
       port,
       zookeeper,
       directory: join(this.directory, `broker-${id}`),
-      properties: options.properties ?? {},
+      properties: { ...options.properties, ...(await options.brokerProperties?.(id, port)) },
     })
   }
 

@@ -24,6 +24,8 @@ export interface StepOptions extends Masks {
   readonly settleMs?: number
   /** Compare the order of writes node by node only: what several partitions do at the same time is interleaved by chance. */
   readonly byPath?: boolean
+  /** Comparable lines that do not count, of ours and of the recorded ones. */
+  readonly ignore?: RegExp
   /** Compare the tree too; default true. */
   readonly tree?: boolean
 }
@@ -135,9 +137,10 @@ export class ZnodeSteps {
   }
 }
 
-function lines(writes: readonly RecordedWrite[], before: Before, masks: StepOptions): string[] {
-  if (masks.byPath !== true) return comparable(writes, before, masks)
-  const all = comparable(partitionByPartition(writes, before), before, masks)
+function lines(writes: readonly RecordedWrite[], before: Before, options: StepOptions): string[] {
+  const counts = (line: string): boolean => options.ignore?.test(line) !== true
+  if (options.byPath !== true) return comparable(writes, before, options).filter(counts)
+  const all = comparable(partitionByPartition(writes, before), before, options).filter(counts)
   const pathOf = (line: string): string => line.split(' ')[1] ?? ''
   return [...new Set(all.map(pathOf))].sort().flatMap((path) => all.filter((line) => pathOf(line) === path))
 }
