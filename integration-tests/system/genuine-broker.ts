@@ -47,8 +47,10 @@ export class GenuineBroker {
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
-    const ended = new Promise((resolve) => this.child!.once('exit', resolve))
-    this.child!.kill(signal)
+    const { child } = this
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    child.kill(signal)
     await ended
   }
 }

@@ -115,6 +115,12 @@ describe('log lines and metrics of a running cluster', () => {
     assert.ok(seriesValue(of(leader), 'kafka_server_brokertopicmetrics_replicationbytesout_total') > 120)
     assert.ok(seriesValue(of(leader), 'kafka_network_requestmetrics_totaltimems_count', '{request="Produce"}') >= 1)
     assert.ok(seriesValue(of(leader), 'kafka_network_requestmetrics_requests_total', '{request="FetchFollower"}') >= 1)
+    assert.ok(seriesValue(of(leader), 'kafka_network_requestmetrics_errors_total', '{request="Produce",error="NONE"}') >= 1)
+    assert.ok(seriesValue(of(leader), 'kafka_network_requestmetrics_responsesendtimems_sum', '{request="Produce"}') > 0)
+    assert.ok(seriesValue(of(leader), 'kafka_server_delayedfetchmetrics_expires_total', '{fetchertype="follower"}') >= 0)
+    assert.ok(seriesValue(of(controller), 'kafka_server_zookeeperclientmetrics_zookeeperrequestlatencyms_count') > 10)
+    const idle = seriesValue(of(leader), 'kafka_server_kafkarequesthandlerpool_requesthandleravgidlepercent')
+    assert.ok(idle > 0 && idle <= 1, `idle ${idle}`)
     const followers = [0, 1, 2].filter((id) => id !== leader)
     for (const id of followers) {
       assert.ok(seriesValue(of(id), 'kafka_server_brokertopicmetrics_replicationbytesin_total') > 60)

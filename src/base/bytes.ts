@@ -22,7 +22,21 @@ export class DecodeError extends Error {
 export interface RecordsSource {
   readonly size: number
   copyTo(target: Buffer, offset: number): void
+  /** Set where the bytes can also be copied in pieces and later. */
+  readonly pieces?: RecordPieces | undefined
 }
+
+/** Bytes that stay within reach from `hold` to `letGo`. */
+export interface RecordPieces {
+  readonly size: number
+  hold(): void
+  letGo(): void
+  /** Bytes [from, from + length) to `target[offset ...]`. False: they are gone. */
+  copyPart(target: Buffer, offset: number, from: number, length: number): boolean
+}
+
+/** Smaller sets are copied: what is saved is not worth a second write. */
+const DEFERRED_FROM_BYTES = 96 * 1024
 
 /** What a `records` field takes on encode; null is written as an empty set. */
 export type RecordsInput = Buffer | RecordsSource | null
@@ -197,6 +211,12 @@ export class ByteWriter {
   buffer: Buffer
   position = 0
   readonly pool: BufferPool
+  /** Large record sets may be left out of `buffer`: see `parts`. */
+  defers = false
+  /** Those that were, each with the position that it belongs to. */
+  private readonly deferred: { readonly at: number; readonly pieces: RecordPieces }[] = []
+  /** Their size. */
+  deferredBytes = 0
 
   constructor(initialSize = 4096, pool: BufferPool = sharedPool) {
     this.pool = pool
@@ -206,7 +226,34 @@ export class ByteWriter {
   /** Forgets what was written; the memory stays. */
   reset(): this {
     this.position = 0
+    if (this.deferredBytes > 0) this.forget(0)
     return this
+  }
+
+  /** Back to an earlier position: what was written since is forgotten. */
+  rewind(position: number): void {
+    this.position = position
+    if (this.deferredBytes > 0) this.forget(position)
+  }
+
+  private forget(from: number): void {
+    while (this.deferred.length > 0 && this.deferred[this.deferred.length - 1]!.at > from) {
+      const { pieces } = this.deferred.pop()!
+      this.deferredBytes -= pieces.size
+      pieces.letGo()
+    }
+  }
+
+  /** All that was written, in order, when something was deferred. Valid until the next write, `reset` or `close`. */
+  parts(): (Buffer | RecordPieces)[] {
+    const list: (Buffer | RecordPieces)[] = []
+    let from = 0
+    for (const { at, pieces } of this.deferred) {
+      list.push(this.buffer.subarray(from, at), pieces)
+      from = at
+    }
+    if (from < this.position) list.push(this.view(from))
+    return list
   }
 
   /** View of what was written, valid until the next write, reset or take. */
@@ -230,6 +277,7 @@ export class ByteWriter {
 
   /** Gives the memory back; the writer is dead afterwards. */
   close(): void {
+    this.reset()
     this.pool.release(this.buffer)
     this.buffer = Buffer.alloc(0)
     this.position = 0
@@ -333,6 +381,12 @@ export class ByteWriter {
       this.bytes(value)
     } else {
       this.int32(value.size)
+      if (this.defers && value.size >= DEFERRED_FROM_BYTES && value.pieces !== undefined) {
+        value.pieces.hold()
+        this.deferred.push({ at: this.position, pieces: value.pieces })
+        this.deferredBytes += value.size
+        return
+      }
       const at = this.reserve(value.size)
       value.copyTo(this.buffer, at)
     }

@@ -12,6 +12,34 @@ async function threeBrokers(config = {}): Promise<TestCluster> {
 
 const states = (lines: readonly string[]): string[] => lines.filter((line) => line.includes('/state'))
 
+describe('many partitions at once', () => {
+  const PARTITIONS = 250
+  const led = (lines: readonly string[], leader: number): number[] =>
+    states(lines).flatMap((line) => {
+      const found = new RegExp(`setData /brokers/topics/t/partitions/(\\d+)/state .*"leader":${leader},`).exec(line)
+      return found === null ? [] : [Number(found[1])]
+    })
+
+  test('states are read and written in portions: each once, in the order of one event, all of them announced together', async () => {
+    const cluster = await threeBrokers()
+    await cluster.createTopic('t', ...Array.from({ length: PARTITIONS }, () => [1, 2]))
+    cluster.takeWrites()
+    cluster.takeRequests()
+    await cluster.kill(1)
+    await cluster.settle(10_000)
+    const moved = led(cluster.takeWrites(), 2)
+    assert.equal(moved.length, PARTITIONS)
+    assert.deepEqual(
+      [...moved].sort((a, b) => a - b),
+      Array.from({ length: PARTITIONS }, (_, i) => i),
+    )
+    const announced = cluster.takeRequests().filter((line) => line.includes('LeaderAndIsr') && line.startsWith('0 -> 2'))
+    assert.equal(announced.length, 1)
+    assert.equal(announced[0]!.split(' e1 isr [2]').length - 1, PARTITIONS)
+    assert.deepEqual(await cluster.problems(), [])
+  })
+})
+
 describe('topics', () => {
   test('a created topic: state znodes, then LeaderAndIsr to its replicas and UpdateMetadata to everybody', async () => {
     const cluster = await threeBrokers()

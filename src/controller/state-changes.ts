@@ -167,6 +167,8 @@ function adopt(intent: Intent, state: PartitionState, written: boolean, results:
 
 /** More rounds than any race can last: every round is lost only to a write of somebody else. */
 const MAX_ROUNDS = 100
+/** While so many states are written the next ones are read: ZooKeeper's flushes and our reading do not wait for each other. */
+const STATES_AT_A_TIME = 100
 
 /**
  * Carries intents out: reads the states, decides, writes each conditionally, and again for those that lost a race or whose outcome is
@@ -181,17 +183,49 @@ export async function changeStates(term: Term, intents: readonly Intent[]): Prom
       for (const { entry } of pending) results.failed.set(entry, `lost ${MAX_ROUNDS} races for its state`)
       break
     }
-    const states = await term.zk.getPartitionStates(pending.map(({ entry }) => entry))
-    const unclean = await uncleanTopics(term, pending, states)
-    const plan = decideStates(term.ctx, pending, states, unclean)
-    const writes = plan.writes.map(({ write }) => write)
-    const outcomes = writes.length > 0 ? await term.zk.setPartitionStates(writes, term.fence) : []
-    pending = settleStates(plan, outcomes, results)
-    for (const { intent, write } of plan.writes)
-      if (isUnclean(intent, write, states, results)) term.stats.uncleanLeaderElections++
+    pending = await changeRound(term, pending, results)
   }
   for (const [entry, reason] of results.failed) sayFailed(term, entry, reason)
   return results
+}
+
+/** Reads, decides and writes every intent once; answers those to decide again. */
+async function changeRound(term: Term, intents: readonly Intent[], results: StateResults): Promise<Intent[]> {
+  const read = (from: number) =>
+    term.zk.getPartitionStates(intents.slice(from, from + STATES_AT_A_TIME).map(({ entry }) => entry))
+  const writing: Promise<Intent[]>[] = []
+  let reading = read(0)
+  try {
+    for (let from = 0; from < intents.length; from += STATES_AT_A_TIME) {
+      const states = await reading
+      const next = from + STATES_AT_A_TIME
+      if (next < intents.length) reading = read(next)
+      // Awaited in the next pass, if there is one.
+      reading.catch(() => {})
+      const some = intents.slice(from, next)
+      const plan = decideStates(term.ctx, some, states, await uncleanTopics(term, some, states))
+      const written = writePlan(term, plan, states, results)
+      written.catch(() => {})
+      writing.push(written)
+    }
+  } finally {
+    // A failure is thrown when nothing of this event can follow it.
+    await Promise.allSettled(writing)
+  }
+  return (await Promise.all(writing)).flat()
+}
+
+async function writePlan(
+  term: Term,
+  plan: StatePlan,
+  states: ReadonlyMap<string, PartitionState>,
+  results: StateResults,
+): Promise<Intent[]> {
+  const writes = plan.writes.map(({ write }) => write)
+  const outcomes = writes.length > 0 ? await term.zk.setPartitionStates(writes, term.fence) : []
+  const again = settleStates(plan, outcomes, results)
+  for (const { intent, write } of plan.writes) if (isUnclean(intent, write, states, results)) term.stats.uncleanLeaderElections++
+  return again
 }
 
 function sayFailed(term: Term, { key, state }: PartitionEntry, reason: string): void {

@@ -70,7 +70,8 @@ export class LogAppender {
     const { epochs } = this.#log
     if (magicOf(buffer, 0) >= 2 && (epochs.isPending || epochs.latestEpoch !== leaderEpoch)) epochs.assign(leaderEpoch, first)
     this.#stage(buffer, first, last, checked.maxTimestamp, checked.offsetOfMaxTimestamp, hasProducers)
-    return this.#appended(first, last, rules.timestampType === 'LogAppendTime' ? rules.now : -1, buffer.length)
+    const time = rules.timestampType === 'LogAppendTime' ? rules.now : -1
+    return this.#appended(first, last, time, buffer.length, buffer !== records)
   }
 
   /** 0, DUPLICATE or an error code for the whole record set; the state is as before. */
@@ -167,6 +168,10 @@ export class LogAppender {
     })
   }
 
+  get hasStaged(): boolean {
+    return this.#staged.length > 0
+  }
+
   /** Writes what was staged. */
   write(): void {
     const staged = this.#staged
@@ -177,8 +182,8 @@ export class LogAppender {
     this.#log.wrote()
   }
 
-  #appended(firstOffset: number, lastOffset: number, logAppendTime: number, bytes: number): AppendResult {
-    return { error: 0, firstOffset, lastOffset, logAppendTime, logStartOffset: this.#log.logStartOffset, bytes }
+  #appended(firstOffset: number, lastOffset: number, logAppendTime: number, bytes: number, isConverted = false): AppendResult {
+    return { error: 0, firstOffset, lastOffset, logAppendTime, logStartOffset: this.#log.logStartOffset, bytes, isConverted }
   }
 
   #duplicate(bytes: number): AppendResult {

@@ -14,6 +14,8 @@ export interface LogEnvironment {
   readonly tailCache: TailCache
   /** `transactional.id.expiration.ms`: idle producers are forgotten after it. */
   readonly producerIdExpirationMs: number
+  /** Milliseconds that a flush of one log took. */
+  onFlush(ms: number): void
   /** A disk operation failed: the whole log directory goes offline (KIP-112). May be called more than once per directory. */
   onDiskFailure(logDir: string, error: DiskError): void
 }

@@ -50,6 +50,7 @@ export class LogFlusher {
 
   async #run(offset: number): Promise<void> {
     this.#limit = Number.POSITIVE_INFINITY
+    const began = this.#environment.clock.now()
     try {
       const unflushed = this.#log.segments.between(this.recoveryPoint, offset)
       for (const segment of unflushed) await segment.datasync()
@@ -59,17 +60,18 @@ export class LogFlusher {
       if (this.#log.isClosed) return
       throw this.#log.failed(error)
     }
-    this.#flushed(Math.min(offset, this.#limit))
+    this.#flushed(Math.min(offset, this.#limit), began)
   }
 
   /** The same on the loop: `flush.messages`. */
   flushSync(offset: number): void {
     if (offset <= this.recoveryPoint) return
+    const began = this.#environment.clock.now()
     const unflushed = this.#log.segments.between(this.recoveryPoint, offset)
     for (const segment of unflushed) segment.fsyncSync()
     this.#log.epochs.save()
     for (const folder of this.#newFolders(unflushed)) this.#environment.disk.syncDirectory(folder)
-    this.#flushed(offset)
+    this.#flushed(offset, began)
   }
 
   /** The log ends at `offset` now: what is appended there again is not flushed. */
@@ -91,8 +93,9 @@ export class LogFlusher {
     return folders
   }
 
-  #flushed(offset: number): void {
+  #flushed(offset: number, began: number): void {
     if (offset > this.recoveryPoint) this.recoveryPoint = offset
     this.lastFlushed = this.#environment.clock.now()
+    this.#environment.onFlush(this.lastFlushed - began)
   }
 }

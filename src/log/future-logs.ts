@@ -4,6 +4,7 @@ import { DiskError } from '../ports/disk.ts'
 import type { LogEnvironment } from './environment.ts'
 import { futureFolderName, logFolderName } from './file-names.ts'
 import type { PartitionLog } from './log.ts'
+import { LogMap } from './log-map.ts'
 import type { FutureLogManager, LogConfig } from './types.ts'
 
 /** Where a log lies. */
@@ -31,7 +32,7 @@ export interface FutureLogHost {
 
 /** Logs that are to replace others, in another log directory of the broker (KIP-113): `<topic>-<partition>.<uuid>-future`. */
 export class FutureLogs implements FutureLogManager {
-  readonly logs = new Map<PartitionKey, PartitionLog>()
+  readonly logs = new LogMap()
   /** Chosen directories of logs that do not exist yet. */
   readonly #preferred = new Map<PartitionKey, string>()
   readonly #host: FutureLogHost

@@ -94,7 +94,8 @@ describe('the files of a log are byte for byte those of Apache Kafka 1.1.1', () 
   }
   it('one gathered write of many record sets gives the same files as one at a time', async () => {
     const different = await writeAgain('segments-none-0', (log, batches) => {
-      const results = log.appendAllAsLeader(batches.map(asSent), 0, true)
+      const results = batches.map((batch) => log.stageAsLeader(asSent(batch), 0, true))
+      log.writeStaged()
       assert.equal(results.length, batches.length)
       for (const [i, result] of results.entries()) assert.equal(result.firstOffset, i === 0 ? 0 : results[i - 1]!.lastOffset + 1)
     })

@@ -34,17 +34,19 @@ export abstract class IndexFile {
   #wantedBytes: number
   #buffer: Buffer | undefined
   #persisted: number
+  /** A new file is made when it is first needed, at the latest with `persist`: a thousand new logs do not wait for theirs. */
+  #exists: boolean
   /** Entries in the file that a power loss could take away or bring back. */
   #isUnsynced = false
 
-  /** Opens or creates it. `maxBytes`: `segment.index.bytes`, the length of a new file. A file that is there is taken as full of entries. */
+  /** `maxBytes`: `segment.index.bytes`, the length of a new file. A file that is there is taken as full of entries. */
   constructor(disk: Disk, path: string, baseOffset: number, entryBytes: number, maxBytes: number, fileBytes: number | undefined) {
     this.#disk = disk
     this.path = path
     this.baseOffset = baseOffset
     this.entryBytes = entryBytes
+    this.#exists = fileBytes !== undefined
     if (fileBytes === undefined) {
-      disk.open(path, 'create').close()
       this.#fileBytes = 0
       this.#wantedBytes = maxBytes - (maxBytes % entryBytes)
       this.entries = 0
@@ -126,9 +128,16 @@ export abstract class IndexFile {
     this.#persisted = Math.min(this.#persisted, entries)
   }
 
+  /** Makes the file, empty, when there is none. */
+  ensureFile(): void {
+    if (this.#exists) return
+    this.#disk.open(this.path, 'create').close()
+    this.#exists = true
+  }
+
   /** Gives the file its length and the entries that it does not have yet. */
   persist(): void {
-    if (this.#fileBytes < this.#wantedBytes) this.#setLength(this.#wantedBytes)
+    if (!this.#exists || this.#fileBytes < this.#wantedBytes) this.#setLength(this.#wantedBytes)
     this.#writeEntries()
   }
 
@@ -144,7 +153,7 @@ export abstract class IndexFile {
   /** Cuts the file to its entries; no more can be added until `resize`. */
   trim(): void {
     this.#writeEntries()
-    if (this.#fileBytes !== this.sizeInBytes) this.#setLength(this.sizeInBytes)
+    if (!this.#exists || this.#fileBytes !== this.sizeInBytes) this.#setLength(this.sizeInBytes)
     this.#wantedBytes = this.sizeInBytes
     this.maxEntries = this.entries
     this.#closeFile()
@@ -203,7 +212,10 @@ export abstract class IndexFile {
   }
 
   #open(): DiskFile {
-    return (this.#file ??= this.#disk.open(this.path, 'readWrite'))
+    if (this.#file !== undefined) return this.#file
+    this.#file = this.#disk.open(this.path, this.#exists ? 'readWrite' : 'create')
+    this.#exists = true
+    return this.#file
   }
 
   #setLength(length: number): void {

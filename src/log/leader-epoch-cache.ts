@@ -13,6 +13,7 @@ export const UNDEFINED_EPOCH_OFFSET = -1
 export class LeaderEpochCache {
   readonly #disk: Disk
   readonly #path: string
+  #exists: boolean
   readonly #epochs: number[] = []
   readonly #offsets: number[] = []
   #pendingEpoch = UNDEFINED_EPOCH
@@ -25,11 +26,11 @@ export class LeaderEpochCache {
   /** Called when there is something to save; without it the owner calls `save`. */
   onUnsaved: (() => void) | undefined
 
-  /** Reads the file, or creates it empty when it does not exist. Throws `DiskError` when it is malformed. */
+  /** Reads the file. When there is none, `ensureFile` or the first entry makes it. Throws `DiskError` when it is malformed. */
   constructor(disk: Disk, path: string, exists: boolean) {
     this.#disk = disk
     this.#path = path
-    if (!exists) disk.open(path, 'create').close()
+    this.#exists = exists
     for (const [epoch, offset] of exists ? readCheckpoint(disk, path, parseEntry) : []) {
       this.#epochs.push(epoch)
       this.#offsets.push(offset)
@@ -122,6 +123,12 @@ export class LeaderEpochCache {
     this.onUnsaved?.()
   }
 
+  /** 1.1 has an empty file from the beginning. */
+  ensureFile(): void {
+    if (!this.#exists) this.#disk.open(this.#path, 'create').close()
+    this.#exists = true
+  }
+
   /** Writes the file, if there is something to write, durably and at once. */
   save(): void {
     if (this.#isUnsaved) this.#saveNow()
@@ -131,6 +138,7 @@ export class LeaderEpochCache {
     this.#generation++
     this.#isUnsaved = false
     writeCheckpoint(this.#disk, this.#path, this.#lines())
+    this.#exists = true
   }
 
   /** The same with the waiting done off the loop. Single-flight; resolves when all that was there at the call is durable. */
@@ -160,6 +168,7 @@ export class LeaderEpochCache {
     }
     if (generation !== this.#generation) return
     this.#disk.rename(temporary, this.#path)
+    this.#exists = true
     await this.#disk.syncDirectoryAsync(this.#path.slice(0, this.#path.lastIndexOf('/')))
   }
 

@@ -238,7 +238,12 @@ export class LogDirectory {
 
   writeHighWatermarks(entries: readonly OffsetEntry[]): void {
     const text = JSON.stringify(entries)
-    if (text === this.#writtenHighWatermarks) return
+    if (text === this.#writtenHighWatermarks) {
+      // 1.1 writes all the same, and so finds out that an idle directory has failed.
+      if (!this.#disk.isUsable(this.path))
+        throw new DiskError('EIO', this.path, `Log directory ${this.path} cannot be used any more`)
+      return
+    }
     writeOffsetCheckpoint(this.#disk, `${this.path}/${REPLICATION_OFFSET_CHECKPOINT}`, entries)
     this.#writtenHighWatermarks = text
   }

@@ -49,6 +49,8 @@ export interface LogSpec {
   readonly recoveryPoint: number | undefined
   /** The directory was left by a clean shutdown: nothing is scanned. */
   readonly hadCleanShutdown: boolean
+  /** The folder was made a moment ago: nothing is in it. */
+  readonly isNewFolder?: boolean
 }
 
 export interface LoadedLog {
@@ -94,7 +96,7 @@ class Loader {
     this.#environment = environment
     this.#spec = spec
     this.#logger = logger
-    const entries = environment.disk.list(spec.directory)
+    const entries = spec.isNewFolder === true ? [] : environment.disk.list(spec.directory)
     this.#names = new Set(entries.filter((entry) => !entry.isDirectory).map((entry) => entry.name))
     const producerLogger = logger.child(
       `[ProducerStateManager partition=${spec.topic}-${spec.partition}]`,
@@ -161,6 +163,7 @@ class Loader {
   #openSegment(offset: number): LogSegment {
     const { directory, config } = this.#spec
     const segment = new LogSegment(this.#environment, directory, offset, config, this.#names, false)
+    segment.ensureFiles()
     try {
       segment.sanityCheck(!this.#names.has(segmentFileName(offset, TIME_INDEX_SUFFIX)))
     } catch (error) {
@@ -177,6 +180,7 @@ class Loader {
     const { directory, config } = this.#spec
     for (const offset of swaps) {
       const swapped = new LogSegment(this.#environment, directory, offset, config, this.#names, false, SWAP_SUFFIX)
+      swapped.ensureFiles()
       this.#logger.info(`Found log file ${swapped.path} from interrupted swap operation, repairing.`)
       yield* this.#recoverSegment(swapped, undefined)
       const next = swapped.readNextOffset()
@@ -199,9 +203,12 @@ class Loader {
   *recoverUnflushed(): Generator<LoadStep, number> {
     const { config, directory, recoveryPoint = 0, hadCleanShutdown } = this.#spec
     this.#epochs = new LeaderEpochCache(this.#environment.disk, this.#path(LEADER_EPOCH_FILE), this.#names.has(LEADER_EPOCH_FILE))
+    // What is found in a folder is made complete; a new log gets these files when there is time.
+    if (this.#spec.isNewFolder !== true) this.#epochs.ensureFile()
     if (this.#segments.length === 0) {
       const { logStartOffset } = this.#spec
       this.#segments.add(new LogSegment(this.#environment, directory, logStartOffset, config, this.#names, true))
+      if (this.#spec.isNewFolder !== true) this.#segments.active.ensureFiles()
       return logStartOffset
     }
     if (!hadCleanShutdown) yield* this.#recoverFrom(recoveryPoint)
@@ -228,6 +235,7 @@ class Loader {
       this.#replaced.push(segment)
     }
     this.#segments.add(new LogSegment(this.#environment, directory, logStartOffset, config, this.#names, true))
+    this.#segments.active.ensureFiles()
   }
 
   *#recoverFrom(recoveryPoint: number): Generator<LoadStep> {

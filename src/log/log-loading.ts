@@ -10,6 +10,7 @@ import { LogStartError } from './log-directory.ts'
 import type { LoadStep } from './log-loader.ts'
 import { loadLog, runToEnd } from './log-loader.ts'
 import type { LogManagerOptions } from './log-manager-options.ts'
+import type { LogMap } from './log-map.ts'
 import { CorruptSegmentError } from './segment.ts'
 import type { LogConfig } from './types.ts'
 
@@ -23,7 +24,7 @@ export interface LoadingHost {
   readonly environment: LogEnvironment
   readonly options: LogManagerOptions
   readonly owner: LogOwner
-  readonly logs: Map<PartitionKey, PartitionLog>
+  readonly logs: LogMap
   futures(): Map<PartitionKey, PartitionLog>
   /** Removes a folder that is out of use, after a while. */
   removeLater(path: string): void
@@ -140,8 +141,8 @@ export class LogLoading {
   }
 
   /** One log in one go: new ones, and those that were moved. Throws `DiskError`. */
-  openNow(place: LogPlace, config: LogConfig, logStartOffset: number, isClean: boolean): PartitionLog {
-    return runToEnd(this.#load(place, config, logStartOffset, undefined, isClean))
+  openNow(place: LogPlace, config: LogConfig, logStartOffset: number, isClean: boolean, isNewFolder = false): PartitionLog {
+    return runToEnd(this.#load(place, config, logStartOffset, undefined, isClean, isNewFolder))
   }
 
   *#load(
@@ -150,6 +151,7 @@ export class LogLoading {
     logStartOffset: number,
     recoveryPoint: number | undefined,
     hadCleanShutdown: boolean,
+    isNewFolder = false,
   ): Generator<LoadStep, PartitionLog> {
     const { environment, owner } = this.#host
     const started = environment.clock.now()
@@ -157,7 +159,7 @@ export class LogLoading {
       `[Log partition=${place.topic}-${place.partition}, dir=${place.logDir}]`,
       'kafka.log.Log',
     )
-    const spec = { ...place, config, logStartOffset, recoveryPoint, hadCleanShutdown }
+    const spec = { ...place, config, logStartOffset, recoveryPoint, hadCleanShutdown, isNewFolder }
     const loaded = yield* loadLog(environment, spec, logger)
     const { segments, logEndOffset } = loaded
     logger.info(

@@ -13,6 +13,8 @@ export interface LogEnvironmentOptions {
   readonly logger: Logger
   /** Default: one of 32 MiB. */
   readonly tailCache?: TailCache
+  /** Is told how many milliseconds each flush took. */
+  readonly onFlush?: (ms: number) => void
 }
 
 /** Broker configs of the log manager, by their names in 1.1. Times in milliseconds; "never" is Infinity or 2^63. */

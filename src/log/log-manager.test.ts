@@ -136,6 +136,50 @@ describe('the log manager', () => {
     await finish(clock, manager.shutdown())
   })
 
+  it('finishes a new log a moment later, and starts from what a crash in between left', async () => {
+    const disk = new MemoryDisk({ rng: new SeededRng('new') })
+    const { manager, clock } = openManager(disk)
+    await finish(clock, manager.start(new Map()))
+    const sizes = (): string[] => {
+      const names = disk.list(`${DATA}/t-0`).map(({ name }) => name)
+      return names.map((name) => `${name} ${disk.fileSize(`${DATA}/t-0/${name}`)}`)
+    }
+    manager.getOrCreate('t', 0, logConfig({ segmentIndexBytes: 1000 }), true)
+    assert.deepEqual(sizes(), ['00000000000000000000.log 0'])
+    await clock.advance(300)
+    assert.deepEqual(sizes(), [
+      '00000000000000000000.index 1000',
+      '00000000000000000000.log 0',
+      '00000000000000000000.timeindex 996',
+      'leader-epoch-checkpoint 0',
+    ])
+    const log = manager.getOrCreate('t', 1, logConfig(), true)
+    log.appendAsLeader(batch(), 0, true)
+    const end = log.logEndOffset
+    manager.abandon()
+    disk.processCrash()
+    const again = openManager(disk)
+    await finish(again.clock, again.manager.start(new Map()))
+    assert.equal(again.manager.get('t', 1)?.logEndOffset, end)
+    await finish(again.clock, again.manager.shutdown())
+  })
+
+  it('takes a directory offline when an idle one cannot be used any more', async () => {
+    const disk = new MemoryDisk({ rng: new SeededRng('idle') })
+    const { manager, clock } = openManager(disk, { logDirs: ['/a', '/b'] })
+    await finish(clock, manager.start(new Map()))
+    const log = manager.getOrCreate('t', 0, logConfig(), true)
+    const values = [{ log, highWatermark: 0 }]
+    manager.checkpointHighWatermarks(values)
+    manager.checkpointHighWatermarks(values)
+    await clock.advance(0)
+    assert.deepEqual(manager.offlineDirectories, [])
+    disk.setUsable(log.logDir, false)
+    manager.checkpointHighWatermarks(values)
+    await clock.advance(0)
+    assert.deepEqual(manager.offlineDirectories, [log.logDir])
+  })
+
   it('takes a directory offline on a disk error, keeps serving from the others', async () => {
     const disk = new MemoryDisk({ rng: new SeededRng('fail') })
     const { manager, clock, lines } = openManager(disk, { logDirs: ['/a', '/b'] })

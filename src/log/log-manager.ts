@@ -1,5 +1,6 @@
 import type { PartitionKey } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
+import type { Timer } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
 import type { OffsetEntry } from './checkpoints.ts'
 import { REPLICATION_OFFSET_CHECKPOINT, readOffsetCheckpoint } from './checkpoints.ts'
@@ -13,6 +14,7 @@ import type { LogDirectory } from './log-directory.ts'
 import { LogStartError, openDirectories } from './log-directory.ts'
 import { LogLoading } from './log-loading.ts'
 import type { LogEnvironmentOptions, LogManagerOptions } from './log-manager-options.ts'
+import { LogMap } from './log-map.ts'
 import { javaLong, PeriodicTasks } from './periodic-tasks.ts'
 import { TailCache } from './tail-cache.ts'
 import type { Log, LogConfig, LogManager } from './types.ts'
@@ -20,6 +22,8 @@ import type { Log, LogConfig, LogManager } from './types.ts'
 /** Index entries of active segments reach their files at least this often. */
 const INDEX_PERSIST_MS = 2000
 const PERSIST_SLICE_MS = 3
+/** After the last of several new logs. */
+const FINISH_AFTER_MS = 200
 const PRODUCER_EXPIRATION_CHECK_MS = 600_000
 
 /**
@@ -34,7 +38,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
   readonly #environment: LogEnvironment
   readonly #options: LogManagerOptions
   readonly #directories: LogDirectory[]
-  readonly #logs = new Map<PartitionKey, PartitionLog>()
+  readonly #logs = new LogMap()
   readonly futures: FutureLogs
   readonly #listeners: ((logDir: string) => void)[] = []
   readonly #failing = new Set<string>()
@@ -43,6 +47,9 @@ export class BrokerLogManager implements LogManager, LogOwner {
   readonly cleaner: LogCleaner | undefined
   /** Directories whose checkpoints are to be written at the end of the turn. */
   readonly #dirty = new Set<string>()
+  /** New logs that have no index files yet. */
+  readonly #unfinished: PartitionLog[] = []
+  #finishing: Timer | undefined
   #isStopped = false
 
   constructor(environment: LogEnvironmentOptions, options: LogManagerOptions) {
@@ -54,6 +61,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
       logger: environment.logger.child('', 'kafka.log.LogManager'),
       tailCache: environment.tailCache ?? new TailCache(),
       producerIdExpirationMs: options.producerIdExpirationMs,
+      onFlush: environment.onFlush ?? (() => {}),
       onDiskFailure: (logDir, error) => this.#onDiskFailure(logDir, error),
     }
     this.#tasks = new PeriodicTasks(environment.clock)
@@ -209,9 +217,10 @@ export class BrokerLogManager implements LogManager, LogOwner {
         logDir: directory.path,
         directory: `${directory.path}/${logFolderName(topic, partition)}`,
       }
-      this.#environment.disk.makeDirectory(place.directory)
-      const log = this.#loading.openNow(place, config, 0, false)
+      const isNewFolder = this.#environment.disk.makeDirectory(place.directory)
+      const log = this.#loading.openNow(place, config, 0, false, isNewFolder)
       this.#logs.set(key, log)
+      this.#finishSoon(log)
       this.#environment.logger.info(`Created log for partition ${key} in ${directory.path}.`)
       return log
     } catch (error) {
@@ -220,17 +229,24 @@ export class BrokerLogManager implements LogManager, LogOwner {
     }
   }
 
+  /** What can wait of a new log, its indexes, is done when no more of them have come for a while: whoever makes many waits for leaders. */
+  #finishSoon(log: PartitionLog): void {
+    this.#unfinished.push(log)
+    this.#finishing?.cancel()
+    const finish = (): void => this.#persistIndexes(this.#unfinished.splice(0))
+    this.#finishing = this.#environment.clock.timer(FINISH_AFTER_MS, finish, true)
+  }
+
   #emptiestDirectory(key: PartitionKey): LogDirectory {
     const preferred = this.futures.takePreferred(key)
     const chosen = this.#directories.find(({ path, isLive }) => path === preferred && isLive && !this.#failing.has(path))
     if (chosen !== undefined) return chosen
-    const counts = new Map<string, number>()
-    for (const log of [...this.#logs.values(), ...this.futures.logs.values()])
-      counts.set(log.logDir, (counts.get(log.logDir) ?? 0) + 1)
     let best: LogDirectory | undefined
+    let least = Number.POSITIVE_INFINITY
     for (const directory of this.#directories) {
       if (!directory.isLive || this.#failing.has(directory.path)) continue
-      if (best === undefined || (counts.get(directory.path) ?? 0) < (counts.get(best.path) ?? 0)) best = directory
+      const count = this.#logs.countIn(directory.path) + this.futures.logs.countIn(directory.path)
+      if (count < least) [best, least] = [directory, count]
     }
     if (best === undefined) throw new DiskError('EIO', this.#directories[0]!.path, `No log directory is live to hold ${key}`)
     return best

@@ -1,3 +1,4 @@
+import type { RecordPieces } from '../base/bytes.ts'
 import { DiskError } from '../ports/disk.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import { RecordCursor } from '../protocol/records/record.ts'
@@ -5,6 +6,7 @@ import { batchMaxTimestamp } from './batch-fields.ts'
 import { BatchScanner } from './batch-scanner.ts'
 import type { PartitionLog } from './log.ts'
 import type { LogSegment } from './segment.ts'
+import { found } from './segment.ts'
 import type { TailRing } from './tail-cache.ts'
 import type { AbortedTransaction, ReadResult, RecordsSlice, TimestampOffset } from './types.ts'
 
@@ -36,6 +38,8 @@ export class LogReader {
   #loadedSegment: LogSegment | undefined
   #loadedFrom = 0
   #loadedTo = 0
+  /** Bytes of the batch that the present read begins with; 0: not known. */
+  #firstSize = 0
 
   constructor(log: PartitionLog, tail: TailRing) {
     this.#log = log
@@ -81,7 +85,7 @@ export class LogReader {
     } else if (to > this.#loadedTo) this.#loadedTo = to
   }
 
-  failed(work: () => void): void {
+  failed(work: () => unknown): void {
     this.#log.guard(work)
   }
 
@@ -95,6 +99,8 @@ export class LogReader {
       const segment = segments.at(index)!
       const start = this.#startPosition(segment, from)
       if (start < 0) continue
+      // Known when it had to be looked for: no second look at the file.
+      this.#firstSize = found.size
       return this.#slice(segment, index, start, from, maxBytes, upTo, minOneMessage, withAborted)
     }
     return withAborted ? NOTHING_COMMITTED : NOTHING
@@ -119,12 +125,13 @@ export class LogReader {
     if (upTo < from) return empty
     const log = this.#log
     const isLast = index === log.segments.length - 1
-    const end = isLast && upTo >= log.logEndOffset ? segment.size : this.#endPosition(segment, start, upTo)
+    const nextBase = isLast ? log.logEndOffset : log.segments.at(index + 1)!.baseOffset
+    const end = upTo >= nextBase ? segment.size : this.#endPosition(segment, start, upTo)
     const available = end - start
     let limit = maxBytes
     let incomplete = false
     if (available > maxBytes) {
-      const first = this.#batchSizeAt(segment, start)
+      const first = this.#firstSize > 0 ? this.#firstSize : this.#batchSizeAt(segment, start)
       if (minOneMessage && first > limit) limit = first
       incomplete = limit < first
     }
@@ -221,12 +228,13 @@ export class LogReader {
 }
 
 /** Bytes of one segment. */
-class SegmentSlice implements RecordsSlice {
+class SegmentSlice implements RecordsSlice, RecordPieces {
   readonly size: number
   readonly cold: boolean
   readonly #reader: LogReader
   readonly #segment: LogSegment
   readonly #position: number
+  #cuts = 0
 
   constructor(reader: LogReader, segment: LogSegment, position: number, size: number) {
     this.#reader = reader
@@ -237,14 +245,40 @@ class SegmentSlice implements RecordsSlice {
   }
 
   copyTo(target: Buffer, offset: number): void {
-    const read = this.#readInto(target, offset)
+    const read = this.#readInto(target, offset, this.size, this.#position)
     if (read < this.size) this.#reader.failed(() => this.#tooShort(read))
   }
 
-  #readInto(target: Buffer, offset: number): number {
+  get pieces(): RecordPieces | undefined {
+    return this.cold ? undefined : this
+  }
+
+  hold(): void {
+    // Opened now: under its path there may be nothing, or another file, later.
+    this.#reader.failed(() => this.#segment.file())
+    this.#segment.pin()
+    this.#cuts = this.#segment.cuts
+  }
+
+  letGo(): void {
+    this.#segment.unpin()
+  }
+
+  /** Bytes that were cut off meanwhile may be others by now: half an old batch and half a new one must not be sent. */
+  copyPart(target: Buffer, offset: number, from: number, length: number): boolean {
+    if (this.#segment.cuts !== this.#cuts) return false
+    try {
+      return this.#readInto(target, offset, length, this.#position + from) === length
+    } catch (error) {
+      if (error instanceof DiskError) return false
+      throw error
+    }
+  }
+
+  #readInto(target: Buffer, offset: number, length: number, position: number): number {
     let read = 0
     try {
-      read = this.#segment.readSync(target, offset, this.size, this.#position)
+      read = this.#segment.readSync(target, offset, length, position)
     } catch (error) {
       this.#reader.failed(() => {
         throw error

@@ -155,7 +155,13 @@ export class PartitionLog implements Log {
     }
   }
 
+  /** And whatever is staged is in the file: nothing but more staging may find it missing there. */
   #assertOpen(): void {
+    this.#assertUsable()
+    if (this.#appender.hasStaged) this.#appender.write()
+  }
+
+  #assertUsable(): void {
     if (this.#isBroken || this.#isClosed)
       throw new DiskError('EBADF', this.directory, `The log for partition ${this.topic}-${this.partition} is closed`)
   }
@@ -184,14 +190,19 @@ export class PartitionLog implements Log {
     }
   }
 
-  appendAllAsLeader(recordSets: readonly Buffer[], leaderEpoch: number, isFromClient: boolean): AppendResult[] {
+  stageAsLeader(records: Buffer, leaderEpoch: number, isFromClient: boolean): AppendResult {
+    try {
+      this.#assertUsable()
+      return this.#appender.leader(records, leaderEpoch, isFromClient)
+    } catch (error) {
+      throw this.failed(error)
+    }
+  }
+
+  writeStaged(): void {
     try {
       this.#assertOpen()
-      const results: AppendResult[] = []
-      for (const records of recordSets) results.push(this.#appender.leader(records, leaderEpoch, isFromClient))
-      this.#appender.write()
       this.#flushIfDue()
-      return results
     } catch (error) {
       throw this.failed(error)
     }
@@ -256,6 +267,7 @@ export class PartitionLog implements Log {
 
   #newSegment(baseOffset: number): LogSegment {
     const segment = new LogSegment(this.#environment, this.directory, baseOffset, this.#config, NO_NAMES, true)
+    segment.ensureFiles()
     this.#tail.restart()
     segment.tail = this.#tail
     this.segments.add(segment)
@@ -435,13 +447,14 @@ export class PartitionLog implements Log {
     this.producers.removeExpired(this.#environment.clock.wall())
   }
 
-  /** Index entries that are only in memory reach their files, for whoever looks at a live folder. */
+  /** Index entries that are only in memory reach their files, for whoever looks at a live folder; files that are not there yet are made. */
   persistIndexes(): void {
     if (this.#isClosed) return
     this.guard(() => {
       const { active } = this.segments
       active.offsetIndex.persist()
       active.timeIndex.persist()
+      this.epochs.ensureFile()
     })
   }
 
@@ -467,6 +480,7 @@ export class PartitionLog implements Log {
     this.guard(() => {
       this.producers.take()
       this.epochs.save()
+      this.epochs.ensureFile()
       for (const segment of this.segments) segment.close()
     })
     this.#isClosed = true

@@ -29,7 +29,10 @@ const lookup = new BatchScanner(LOOKUP_BYTES)
 /** Where bytes go that nobody looks at. */
 const WARMING = Buffer.allocUnsafeSlow(1024 * 1024)
 
-/** Position of the batch that the last successful `translate` found, and its size. Valid until the next call on any segment. */
+/**
+ * Position of the batch that the last successful `translate` found, and its size (0: `positionOf` knew the place without looking). Valid
+ * until the next call on any segment.
+ */
 export const found = { position: 0, size: 0 }
 
 /**
@@ -51,6 +54,8 @@ export class LogSegment implements ByteSource {
   rollJitterMs = 0
   /** Its indexes were found corrupt, or it may hold data that were never flushed. */
   needsRecovery = false
+  /** How often bytes were cut off its end. */
+  cuts = 0
   /** The folder was not synced since the file was made. */
   isNewInFolder: boolean
   /** Set while it is the active segment. */
@@ -249,7 +254,10 @@ export class LogSegment implements ByteSource {
     for (let i = 1; i <= RECENT && i <= this.#recentCount; i++) {
       const slot = (this.#recentCount - i) % RECENT
       if (this.#recentOffsets[slot]! > offset) continue
-      if (this.#recentOffsets[slot] === offset) return this.#recentPositions[slot]!
+      if (this.#recentOffsets[slot] === offset) {
+        found.size = 0
+        return this.#recentPositions[slot]!
+      }
       break
     }
     return this.translate(offset, from) ? found.position : -1
@@ -298,6 +306,7 @@ export class LogSegment implements ByteSource {
   cutFile(size: number): void {
     this.file().truncateSync(size)
     this.size = this.#fileBytes = size
+    this.cuts++
     this.#recentCount = 0
     this.tail?.truncate(size)
   }
@@ -400,6 +409,12 @@ export class LogSegment implements ByteSource {
     this.offsetIndex.fsyncSync()
     this.timeIndex.fsyncSync()
     this.txnIndex.fsyncSync()
+  }
+
+  /** Makes the index files of a new segment. */
+  ensureFiles(): void {
+    this.offsetIndex.ensureFile()
+    this.timeIndex.ensureFile()
   }
 
   /** Gives its files other names, e.g. from `.swap` to none. */

@@ -214,7 +214,8 @@ export class Run {
       offset = end
     }
     this.model.history.push([...before, ...stamped])
-    for (const result of this.log.appendAllAsLeader(batches, this.#epoch, true)) assert.equal(result.error, 0)
+    for (const batch of batches) assert.equal(this.log.stageAsLeader(batch, this.#epoch, true).error, 0)
+    this.log.writeStaged()
     this.model.set([...before, ...stamped])
   }
 

@@ -1,3 +1,4 @@
+import type { RecordPieces } from '../base/bytes.ts'
 import type { EpochMillis, LeaderEpoch, Millis, Offset, PartitionId } from '../base/ids.ts'
 import type { LogCleaner } from './cleaner/log-cleaner.ts'
 
@@ -46,6 +47,8 @@ export interface AppendResult {
   readonly logStartOffset: Offset
   readonly bytes: number
   readonly duplicate?: boolean
+  /** Records had to be rewritten: another format, other compression, or offsets inside of a compressed set. */
+  readonly isConverted?: boolean
 }
 
 /**
@@ -58,6 +61,8 @@ export interface RecordsSlice {
   /** Set when the bytes lie in memory of their own, which stays valid. */
   readonly bytes?: Buffer
   copyTo(target: Buffer, offset: number): void
+  /** Set unless cold: for copying in pieces and in later turns. */
+  readonly pieces?: RecordPieces | undefined
   /** True when `copyTo` could block on a cold disk: then call `load` first. */
   readonly cold: boolean
   /** Reads cold data off the loop; the returned slice is never cold. */
@@ -111,8 +116,13 @@ export interface Log {
    * `isFromClient` false: coordinator writes.
    */
   appendAsLeader(records: Buffer, leaderEpoch: LeaderEpoch, isFromClient: boolean): AppendResult
-  /** Several record sets that came in one callback, one gathered write. Same order of results. */
-  appendAllAsLeader(recordSets: readonly Buffer[], leaderEpoch: LeaderEpoch, isFromClient: boolean): AppendResult[]
+  /**
+   * The same in two steps: several record sets that came in one read of a socket become one gathered write. The bytes must stay as they
+   * are until `writeStaged`, in the same turn. Only when that has not thrown is anything appended; whatever else is asked of the log in
+   * between writes first.
+   */
+  stageAsLeader(records: Buffer, leaderEpoch: LeaderEpoch, isFromClient: boolean): AppendResult
+  writeStaged(): void
   /** Offsets are kept; must start at or after logEndOffset. CORRUPT_MESSAGE and ordering violations are errors in the result. */
   appendAsFollower(records: Buffer): AppendResult
   /** `upTo` exclusive bound (high watermark, LSO or log end). `minOneMessage`: at least the first batch whole, whatever `maxBytes`. */

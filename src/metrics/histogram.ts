@@ -2,6 +2,8 @@
 const SMALLEST = 0.001
 const GROWTH = Math.log(1.1)
 const BUCKETS = 220
+/** Values below this many multiples of the smallest one find their bucket without a logarithm: up to four milliseconds. */
+const TABLE_SIZE = 4096
 /** Quantiles are those of the last five to ten minutes. */
 const WINDOW_MS = 5 * 60 * 1000
 
@@ -17,11 +19,18 @@ export class Histogram {
 
   /** `now`: milliseconds of a clock that never steps back. */
   record(value: number, now: number): void {
-    this.#rotate(now)
+    if (now - this.#rotatedAt >= WINDOW_MS) this.#rotate(now)
     this.count++
     this.sum += value
     if (value > this.#recentMax) this.#recentMax = value
     this.#recent[bucketOf(value)]!++
+  }
+
+  /** The same for a value of 0, which costs no more than to count it. */
+  recordZero(now: number): void {
+    if (now - this.#rotatedAt >= WINDOW_MS) this.#rotate(now)
+    this.count++
+    this.#recent[0]!++
   }
 
   max(now: number): number {
@@ -59,8 +68,17 @@ export class Histogram {
   }
 }
 
+const TABLE = Uint8Array.from({ length: TABLE_SIZE }, (_, i) => (i === 0 ? 0 : bucketByLogarithm((i + 0.5) * SMALLEST)))
+/** Steps of the table are narrower than the buckets from here on. */
+const TABLE_FROM = 32 * SMALLEST
+
 function bucketOf(value: number): number {
   if (value <= SMALLEST) return 0
+  const steps = value / SMALLEST
+  return value >= TABLE_FROM && steps < TABLE_SIZE ? TABLE[steps | 0]! : bucketByLogarithm(value)
+}
+
+function bucketByLogarithm(value: number): number {
   return Math.min(BUCKETS - 1, 1 + Math.floor(Math.log(value / SMALLEST) / GROWTH))
 }
 

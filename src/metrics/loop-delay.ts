@@ -1,18 +1,36 @@
 import type { Clock, Timer } from '../ports/clock.ts'
+import { Histogram } from './histogram.ts'
 
 const INTERVAL_MS = 100
+/** While the loop works: no turn of 20 ms goes unseen. */
+const BUSY_INTERVAL_MS = 10
+/** Share of working time from which it counts as busy. An idle broker shall not be woken for this. */
+const BUSY_SHARE = 0.1
 /** Weight of a new sample in the mean. */
 const WEIGHT = 0.1
+/** The same for the share of idle time: about half a minute counts. */
+const IDLE_WEIGHT = INTERVAL_MS / 30_000
 
-/** How late the event loop runs its timers: the time that a request may wait behind other work. */
+/** How long the loop has waited and worked, in milliseconds since the start of the process. */
+export type LoopTime = () => { readonly idle: number; readonly active: number }
+
+/** How late the event loop runs its timers, which is how long a request may wait behind other work, and how much of its time it is idle. */
 export class LoopDelay {
   readonly #clock: Clock
   #timer: Timer | undefined
+  readonly #loopTime: LoopTime
+  #before: ReturnType<LoopTime>
+  #intervalMs = INTERVAL_MS
+  readonly #delays = new Histogram()
   #meanMs = 0
   #maxMs = 0
+  #idleShare = 1
 
-  constructor(clock: Clock) {
+  /** Without `loopTime` the loop counts as idle. */
+  constructor(clock: Clock, loopTime: LoopTime = () => ({ idle: 0, active: 0 })) {
     this.#clock = clock
+    this.#loopTime = loopTime
+    this.#before = loopTime()
   }
 
   start(): void {
@@ -24,9 +42,19 @@ export class LoopDelay {
     this.#timer = undefined
   }
 
+  /** Share of the time that it waited for work: 0 to 1, running mean. */
+  get idleShare(): number {
+    return this.#idleShare
+  }
+
   /** Running mean in milliseconds. */
   get meanMs(): number {
     return this.#meanMs
+  }
+
+  /** Of the last five to ten minutes, in milliseconds. */
+  get p99Ms(): number {
+    return this.#delays.quantile(0.99, this.#clock.now())
   }
 
   /** Largest delay in milliseconds since the last call. */
@@ -36,14 +64,28 @@ export class LoopDelay {
     return max
   }
 
+  #noteIdle(): void {
+    const before = this.#before
+    const now = this.#loopTime()
+    this.#before = now
+    const spent = now.idle - before.idle + now.active - before.active
+    if (spent <= 0) return
+    const idle = (now.idle - before.idle) / spent
+    this.#idleShare += (idle - this.#idleShare) * IDLE_WEIGHT * (this.#intervalMs / INTERVAL_MS)
+    this.#intervalMs = idle < 1 - BUSY_SHARE ? BUSY_INTERVAL_MS : INTERVAL_MS
+  }
+
   #next(): void {
-    const due = this.#clock.now() + INTERVAL_MS
+    const due = this.#clock.now() + this.#intervalMs
     this.#timer = this.#clock.timer(
-      INTERVAL_MS,
+      this.#intervalMs,
       () => {
-        const late = Math.max(0, this.#clock.now() - due)
-        this.#meanMs += (late - this.#meanMs) * WEIGHT
+        const now = this.#clock.now()
+        const late = Math.max(0, now - due)
+        this.#meanMs += (late - this.#meanMs) * WEIGHT * (this.#intervalMs / INTERVAL_MS)
         this.#maxMs = Math.max(this.#maxMs, late)
+        this.#delays.record(late, now)
+        this.#noteIdle()
         this.#next()
       },
       true,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { VirtualClock } from '../ports/memory/virtual-clock.ts'
 import { Histogram } from './histogram.ts'
+import { LoopDelay } from './loop-delay.ts'
 import { renderPrometheus } from './prometheus.ts'
 import { MetricRegistry } from './registry.ts'
 
@@ -19,6 +21,54 @@ test('quantiles are within 5 percent; count and sum are of everything', () => {
   }
   assert.deepEqual([histogram.count, Math.round(histogram.sum), histogram.max(0)], [1000, 50050, 100])
   assert.equal(new Histogram().quantile(0.99, 0), 0)
+})
+
+test('the bucket that the table finds is that of the logarithm; zeros are counted without one', () => {
+  const histogram = new Histogram()
+  for (const value of [0.0305, 0.4, 3.99, 4.2]) {
+    const one = new Histogram()
+    one.record(value, 0)
+    one.record(100 * value, 0)
+    const got = one.quantile(0.5, 0)
+    assert.ok(Math.abs(got - value) <= value * 0.06, `${value}: ${got}`)
+  }
+  for (let i = 0; i < 99; i++) histogram.recordZero(0)
+  histogram.record(7, 0)
+  assert.deepEqual([histogram.count, histogram.sum, histogram.quantile(0.98, 0), histogram.max(0)], [100, 7, 0, 7])
+  assert.equal(histogram.quantile(0.5, 11 * MINUTE), 0)
+})
+
+test('idleness of the loop is a running mean', async () => {
+  const clock = new VirtualClock()
+  let active = 0
+  const delay = new LoopDelay(clock, () => ({ idle: clock.now() - active, active }))
+  delay.start()
+  await clock.advance(10_000)
+  assert.equal(delay.idleShare, 1)
+  for (let i = 0; i < 3000; i++) {
+    active += 75
+    await clock.advance(100)
+  }
+  delay.stop()
+  assert.ok(Math.abs(delay.idleShare - 0.25) < 0.01, `${delay.idleShare}`)
+})
+
+test('a busy loop is watched closely: its long turns are seen, and an idle one is not woken for it', async () => {
+  const clock = new VirtualClock()
+  let active = 0
+  let looks = 0
+  const delay = new LoopDelay(clock, () => {
+    looks++
+    return { idle: clock.now() - active, active }
+  })
+  delay.start()
+  await clock.advance(1000)
+  assert.ok(looks <= 12, `${looks} looks at an idle loop in a second`)
+  active += 500
+  await clock.advance(1000)
+  assert.ok(looks > 20, `${looks} looks with work in between`)
+  assert.deepEqual([delay.takeMaxMs(), delay.p99Ms], [0, 0])
+  delay.stop()
 })
 
 test('quantiles forget what is older than ten minutes', () => {

@@ -43,7 +43,8 @@ export interface Disk {
   open(path: string, mode: 'read' | 'readWrite' | 'create' | 'truncate'): DiskFile
   exists(path: string): boolean
   list(directory: string): DirectoryEntry[]
-  makeDirectory(path: string): void
+  /** With its parents. True when it was not there. */
+  makeDirectory(path: string): boolean
   rename(from: string, to: string): void
   /** Removes a file; absent is fine when `missingOk`. */
   remove(path: string, missingOk?: boolean): void

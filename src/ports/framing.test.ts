@@ -237,9 +237,30 @@ test('close inside a frame stops delivery and gives the memory back', async () =
     assert.equal(frames.length, 1)
     reader.resume()
     await TICK()
-    assert.deepEqual(events, [])
+    assert.deepEqual(events, ['readEnd after 1'])
     assert.equal(pool.stats().outstanding, 0)
   }
+})
+
+test('the bytes of a large frame stay until the end of the read', () => {
+  const pool = new BufferPool()
+  let kept: Buffer | undefined
+  let ended = false
+  const payload = Buffer.alloc(700_000, 5)
+  const receiver: FrameReceiver = {
+    onFrame: (buffer, start, end) => void (kept = buffer.subarray(start, end)),
+    onReadEnd: () => {
+      ended = true
+      assert.equal(pool.stats().outstanding, 1, 'its memory is not given back before')
+      assert.ok(kept!.equals(payload))
+    },
+    maxFrameBytes: () => 100_000_000,
+    onClose: () => {},
+  }
+  const reader = new FrameReader(receiver, pool, { stopReading() {}, startReading() {}, refuseFrame() {} })
+  play(reader, frame(payload), 0, () => 100_000)
+  assert.ok(ended)
+  assert.equal(pool.stats().outstanding, 0)
 })
 
 test('close while paused gives the kept bytes back', async () => {

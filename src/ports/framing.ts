@@ -38,6 +38,8 @@ export class FrameReader {
   /** Collected payload of the current frame: `#stash[0 .. #have)`. */
   #stash: Buffer | undefined
   #have = 0
+  /** Memory of a frame that was handed over in this read. */
+  #lent: Buffer | undefined
 
   /** What was read and not yet cut when the receiver paused: `#backlog[#backlogStart .. #backlogEnd)`. */
   #backlog: Buffer | undefined
@@ -45,6 +47,7 @@ export class FrameReader {
   #backlogEnd = 0
 
   #paused = false
+  #held = false
   #delivering = false
   #drainScheduled = false
   #closed = false
@@ -62,7 +65,7 @@ export class FrameReader {
   /** Takes the next bytes of the stream; they are not needed after the call. Returns false when no more are wanted now. */
   feed(buffer: Buffer, start: number, end: number): boolean {
     if (this.#closed) return false
-    if (this.#paused || this.#backlog !== undefined) {
+    if (this.#isStopped || this.#backlog !== undefined) {
       this.#keep(buffer, start, end)
       return false
     }
@@ -76,7 +79,9 @@ export class FrameReader {
    * and call `feed`. Valid until the next call of `feed` or `filled`.
    */
   readTarget(): Buffer | undefined {
-    if (this.#stash === undefined || this.#length - this.#have < DIRECT_BYTES || this.#closed) return undefined
+    if (this.#closed || this.#length < DIRECT_BYTES || this.#backlog !== undefined) return undefined
+    this.#stash ??= this.#beginStash()
+    if (this.#length - this.#have < DIRECT_BYTES) return undefined
     return this.#makeRoom(this.#stash).subarray(this.#have, this.#length + PREFIX_BYTES)
   }
 
@@ -85,7 +90,7 @@ export class FrameReader {
     if (this.#closed || this.#stash === undefined) return false
     const end = this.#have + bytes
     this.#have = Math.min(end, this.#length)
-    if (end < this.#length) return !this.#paused
+    if (end < this.#length) return !this.#isStopped
     const next = end === this.#length ? NOTHING : Buffer.from(this.#stash.subarray(this.#length, end))
     const stopped = this.#deliver(next, 0, next.length)
     if (stopped.position < next.length && !this.#closed) this.#keep(next, stopped.position, next.length)
@@ -104,6 +109,24 @@ export class FrameReader {
     if (!this.#delivering) this.#scheduleDrain()
   }
 
+  /** For the transport: like `pause`, beside the receiver's own. What is read meanwhile is kept. */
+  hold(): void {
+    if (this.#held || this.#closed) return
+    this.#held = true
+    this.#transport.stopReading()
+  }
+
+  /** Delivers what was kept and reads on, unless the receiver has paused. Not to be called from within the receiver. */
+  letGo(): void {
+    if (!this.#held || this.#closed) return
+    this.#held = false
+    if (!this.#paused) this.#drain()
+  }
+
+  get #isStopped(): boolean {
+    return this.#paused || this.#held
+  }
+
   /** Nothing is delivered any more; gives all memory back. Idempotent. */
   close(): void {
     this.#closed = true
@@ -117,7 +140,7 @@ export class FrameReader {
     this.#drainScheduled = true
     queueMicrotask(() => {
       this.#drainScheduled = false
-      if (!this.#paused && !this.#closed) this.#drain()
+      if (!this.#isStopped && !this.#closed) this.#drain()
     })
   }
 
@@ -128,20 +151,23 @@ export class FrameReader {
     const start = this.#backlog === undefined ? 0 : this.#backlogStart
     this.#backlog = undefined
     const stopped = this.#deliver(backlog, start, end)
-    if (stopped.position < end && !this.#closed) {
+    const isUsedUp = stopped.position === end || this.#closed
+    if (!isUsedUp) {
       this.#backlog = backlog
       this.#backlogStart = stopped.position
-    } else {
-      this.#pool.release(backlog)
     }
-    if (this.#endRead(stopped.frames)) this.#transport.startReading()
+    const wantsMore = this.#endRead(stopped.frames)
+    if (isUsedUp) this.#pool.release(backlog)
+    if (wantsMore) this.#transport.startReading()
   }
 
   /** The end of one delivery. True when the transport may read on; otherwise it is told to stop. */
   #endRead(frames: number): boolean {
-    if (frames > 0 && !this.#closed) this.#receiver.onReadEnd?.()
+    if (frames > 0) this.#receiver.onReadEnd?.()
+    if (this.#lent !== undefined) this.#pool.release(this.#lent)
+    this.#lent = undefined
     if (this.#closed) return false
-    if (this.#paused) {
+    if (this.#isStopped) {
       this.#transport.stopReading()
       return false
     }
@@ -155,7 +181,7 @@ export class FrameReader {
     let position = start
     let frames = 0
     this.#delivering = true
-    while (!this.#paused && !this.#closed) {
+    while (!this.#isStopped && !this.#closed) {
       if (this.#length < 0) {
         position = this.#readPrefix(buffer, position, end)
         if (this.#length < 0) break
@@ -169,9 +195,9 @@ export class FrameReader {
           this.#receiver.onFrame(buffer, at, position)
           continue
         }
-        if (position === end && this.#length < DIRECT_BYTES) break
-        this.#stash = this.#pool.acquire(Math.min(this.#length + PREFIX_BYTES, TRUSTED_BYTES))
-        this.#have = 0
+        // Not before there are bytes: the memory of the frame before is the warmest, and is given back only at the end of the read.
+        if (position === end) break
+        this.#stash = this.#beginStash()
       }
       position = this.#collect(this.#stash, buffer, position, end)
       if (this.#have < this.#length) break
@@ -180,6 +206,11 @@ export class FrameReader {
     }
     this.#delivering = false
     return { position, frames }
+  }
+
+  #beginStash(): Buffer {
+    this.#have = 0
+    return this.#pool.acquire(Math.min(this.#length + PREFIX_BYTES, TRUSTED_BYTES))
   }
 
   /** Completes the length of the next frame if it can; returns the position after what it took. */
@@ -230,8 +261,8 @@ export class FrameReader {
     const length = this.#length
     this.#stash = undefined
     this.#length = -1
+    this.#lent = stash
     this.#receiver.onFrame(stash, 0, length)
-    this.#pool.release(stash)
   }
 
   #keep(buffer: Buffer, start: number, end: number): void {

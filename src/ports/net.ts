@@ -3,15 +3,15 @@ export type CloseReason = 'local' | 'remote' | 'error' | 'timeout' | 'refused' |
 
 /**
  * What a connection tells its owner. Frames are Kafka's: an int32 length, then that many bytes; the port cuts them.
- * All callbacks are synchronous and in order. The bytes of a frame are valid only during `onFrame`: they lie in a
- * buffer shared by all connections. Who needs them later copies them.
+ * All callbacks are synchronous and in order. The bytes of a frame are valid until `onReadEnd` of that read returns: they lie
+ * in a buffer shared by all connections. Who needs them later copies them.
  */
 export interface FrameReceiver {
   /** Connected (outbound) and ready to write. Not called for accepted connections. */
   onConnect?(): void
   /** One whole frame: `buffer[start .. end)`, without its length prefix. */
   onFrame(buffer: Buffer, start: number, end: number): void
-  /** After the last frame of one read from the socket: the place to flush coalesced writes. */
+  /** After the last frame of one read from the socket, also when the receiver closed meanwhile: the place to write what was collected. */
   onReadEnd?(): void
   /** Largest acceptable frame now (may change with the connection's state); negative or larger lengths close with `badFrame`. */
   maxFrameBytes(): number
@@ -21,6 +21,13 @@ export interface FrameReceiver {
   onDrain?(): void
   /** Called exactly once. */
   onClose(reason: CloseReason, error?: Error): void
+}
+
+/** Bytes that are copied only when the system is about to take them, a piece at a time and in later turns. */
+export interface DeferredBytes {
+  readonly size: number
+  /** Bytes [from, from + length) to `target[offset ...]`. False: they can't be had any more. */
+  copyPart(target: Buffer, offset: number, from: number, length: number): boolean
 }
 
 export interface Connection {
@@ -33,6 +40,11 @@ export interface Connection {
    * synchronously). Returns false when more than the high-water mark is queued.
    */
   write(buffer: Uint8Array, released?: () => void): boolean
+  /**
+   * Queues all of these in order, as `write` does. Deferred bytes are asked for a piece at a time, as the system takes them: a slow
+   * reader holds the memory of one piece. Absent where a net has no use for it. Bytes that can't be had close the connection with `error`.
+   */
+  writeParts?(parts: readonly (Uint8Array | DeferredBytes)[], released: () => void): boolean
   /** Bytes written and not yet taken by the system. */
   readonly queuedBytes: number
   /** Stops delivering frames (frames already read are kept and delivered after `resume`). May be called inside `onFrame`. */

@@ -2,6 +2,7 @@ import type { BrokerId, Offset, PartitionId } from '../base/ids.ts'
 import type { TimerWheel, WheelTimer } from '../base/timer-wheel.ts'
 import { DiskError } from '../ports/disk.ts'
 import { ErrorCode } from '../protocol/errors.ts'
+import type { ReplicationCounters } from './environment.ts'
 import type { Partition } from './partition.ts'
 import type { DeleteRecordsEntry, DeleteRecordsResult } from './types.ts'
 
@@ -35,12 +36,23 @@ export class RecordDeletions {
   readonly #find: Lookup
   readonly #isAlive: (broker: BrokerId) => boolean
   readonly #timers: TimerWheel
+  readonly #counters: Pick<ReplicationCounters, 'expiredDeletions'>
   readonly #waiting = new Set<Waiting>()
 
-  constructor(find: Lookup, isAlive: (broker: BrokerId) => boolean, timers: TimerWheel) {
+  constructor(
+    find: Lookup,
+    isAlive: (broker: BrokerId) => boolean,
+    timers: TimerWheel,
+    counters: Pick<ReplicationCounters, 'expiredDeletions'>,
+  ) {
+    this.#counters = counters
     this.#find = find
     this.#isAlive = isAlive
     this.#timers = timers
+  }
+
+  get size(): number {
+    return this.#waiting.size
   }
 
   /** True: somebody waits, so followers' progress matters. */
@@ -60,7 +72,10 @@ export class RecordDeletions {
       return
     }
     const waiting: Waiting = { deletions, done, timer: undefined }
-    waiting.timer = this.#timers.add(Math.max(0, timeoutMs), () => this.#finish(waiting))
+    waiting.timer = this.#timers.add(Math.max(0, timeoutMs), () => {
+      for (const { isPending } of deletions) if (isPending) this.#counters.expiredDeletions++
+      this.#finish(waiting)
+    })
     this.#waiting.add(waiting)
   }
 

@@ -1,5 +1,7 @@
 import type { TimerWheel, WheelTimer } from '../base/timer-wheel.ts'
+import { DiskError } from '../ports/disk.ts'
 import { ErrorCode } from '../protocol/errors.ts'
+import type { ReplicationCounters } from './environment.ts'
 import { FetchRead, fetchBound, fetchRefusal } from './fetch-read.ts'
 import type { Partition } from './partition.ts'
 import type { FetchParams } from './types.ts'
@@ -31,14 +33,18 @@ export class DelayedFetch {
     return this.#finished
   }
 
-  park(timers: TimerWheel): void {
+  park(timers: TimerWheel, counters: ReplicationCounters): void {
     const partitions = this.#partitions
     const isFollower = this.#params.replicaId >= 0
     for (let i = 0; i < partitions.length; i++) {
       const partition = partitions[i]!
       ;(isFollower ? partition.followerFetches : partition.consumerFetches).set(this, i)
     }
-    this.#timer = timers.add(this.#params.maxWaitMs, () => this.complete())
+    this.#timer = timers.add(this.#params.maxWaitMs, () => {
+      if (isFollower) counters.expiredFollowerFetches++
+      else counters.expiredConsumerFetches++
+      this.complete()
+    })
   }
 
   /** Something changed in the partition at `index`. */
@@ -63,8 +69,18 @@ export class DelayedFetch {
     return bytes >= this.#params.minBytes
   }
 
-  /** Bytes that a read would find; -1: answer now (role lost, or the offsets lie on different segments: rolled or truncated). */
+  /** As `#availableIn`; -1 too when the log directory has just failed: the read finds out. */
   #available(index: number): number {
+    try {
+      return this.#availableIn(index)
+    } catch (error) {
+      if (error instanceof DiskError) return -1
+      throw error
+    }
+  }
+
+  /** Bytes that a read would find; -1: answer now (role lost, or the offsets lie on different segments: rolled or truncated). */
+  #availableIn(index: number): number {
     const partition = this.#partitions[index]!
     const wanted = this.#params.partitions[index]!
     if (fetchRefusal(partition, this.#params.replicaId) !== ErrorCode.NONE) return -1

@@ -36,11 +36,17 @@ export class DelayedProduce {
     this.#done = done
   }
 
-  /** `timeoutMs` of 0 or less: as in 1.1 it expires at once, before any follower can have answered. */
-  start(undecided: number, timers: TimerWheel, timeoutMs: number, clock: Pick<Clock, 'soon'>): void {
+  /** `expired` is told of every entry whose time was over. `timeoutMs` of 0 or less: as in 1.1 it expires at once, before any follower can have answered. */
+  start(
+    undecided: number,
+    timers: TimerWheel,
+    timeoutMs: number,
+    clock: Pick<Clock, 'soon'>,
+    expired: (outcome: AppendOutcome) => void,
+  ): void {
     this.#undecided = undecided
-    if (timeoutMs > 0) this.#timer = timers.add(timeoutMs, () => this.#expire())
-    else clock.soon(() => this.#expire())
+    if (timeoutMs > 0) this.#timer = timers.add(timeoutMs, () => this.#expire(expired))
+    else clock.soon(() => this.#expire(expired))
   }
 
   decide(outcome: AppendOutcome, error: number): void {
@@ -52,12 +58,13 @@ export class DelayedProduce {
   }
 
   /** The records stay in the log: REQUEST_TIMED_OUT says only that nobody knows yet. */
-  #expire(): void {
+  #expire(expired: (outcome: AppendOutcome) => void): void {
     if (this.#undecided === 0) return
     for (const outcome of this.#results) {
       if (outcome.waiter !== this) continue
       outcome.waiter = undefined
       outcome.error = ErrorCode.REQUEST_TIMED_OUT
+      expired(outcome)
     }
     this.#undecided = 0
     this.#done(this.#results)

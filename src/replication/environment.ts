@@ -1,4 +1,4 @@
-import type { BrokerId } from '../base/ids.ts'
+import type { BrokerId, PartitionKey } from '../base/ids.ts'
 import type { Logger } from '../base/logger.ts'
 import type { TimerWheel } from '../base/timer-wheel.ts'
 import type { Clock } from '../ports/clock.ts'
@@ -13,8 +13,28 @@ export interface ReplicationCounters {
   isrShrinks: number
   isrExpands: number
   failedIsrUpdates: number
+  /** Waits that ended with their time: entries of produces and of DeleteRecords, whole fetches. */
+  expiredProduces: number
+  readonly expiredProducesByPartition: Map<PartitionKey, number>
+  expiredDeletions: number
+  expiredFollowerFetches: number
+  expiredConsumerFetches: number
   /** Follower truncations that removed records below the high watermark: never with clean elections. */
   truncationsBelowHighWatermark: number
+}
+
+export function noCounts(): ReplicationCounters {
+  return {
+    isrShrinks: 0,
+    isrExpands: 0,
+    failedIsrUpdates: 0,
+    expiredProduces: 0,
+    expiredProducesByPartition: new Map(),
+    expiredDeletions: 0,
+    expiredFollowerFetches: 0,
+    expiredConsumerFetches: 0,
+    truncationsBelowHighWatermark: 0,
+  }
 }
 
 /** What the partitions of a broker share. */
@@ -44,8 +64,8 @@ export interface ReplicationFigures {
   readonly quotas: ReplicationQuotas
   readonly traffic: Traffic
   fetchers(): Iterable<FetcherFigures>
-  /** Entries of produces that wait for the high watermark, and of fetches that wait for data. */
-  waiting(): { readonly produces: number; readonly fetches: number }
+  /** Entries of produces that wait for the high watermark, and of fetches that wait for data; DeleteRecords that wait for followers. */
+  waiting(): { readonly produces: number; readonly fetches: number; readonly deletions: number }
 }
 
 /** One follower connection: `kafka.server:type=FetcherStats` and `FetcherLagMetrics`. */

@@ -161,7 +161,10 @@ export class Partition implements PartitionView {
   /** Throws DiskError when the epoch can't be recorded. */
   becomeLeader(assignment: RoleAssignment, now: Millis): void {
     const log = this.requireLog()
-    const goesOn = this.role === 'leader' || (this.#steppedDownFrom >= 0 && this.#steppedDownFrom === assignment.leaderEpoch - 1)
+    // An epoch that we have not heard of may have been led by somebody else, and followers may have truncated to that one's log (H5).
+    const isNext = this.leaderEpoch === assignment.leaderEpoch - 1 || this.#env.config.faithful.has('H5')
+    const steppedDown = this.#steppedDownFrom >= 0 && this.#steppedDownFrom === this.leaderEpoch
+    const goesOn = isNext && (this.role === 'leader' || steppedDown)
     log.startEpoch(assignment.leaderEpoch)
     this.#assign(assignment)
     if (!goesOn) this.#leadsSince = assignment.leaderEpoch
@@ -230,8 +233,12 @@ export class Partition implements PartitionView {
     return ErrorCode.NONE
   }
 
-  appendAsLeader(records: Buffer, isFromClient: boolean): AppendResult {
-    const result = this.requireLog().appendAsLeader(records, this.leaderEpoch, isFromClient)
+  /** `isStaged`: the log writes with the others of this turn (`TurnWrites`). */
+  appendAsLeader(records: Buffer, isFromClient: boolean, isStaged = false): AppendResult {
+    const log = this.requireLog()
+    const result = isStaged
+      ? log.stageAsLeader(records, this.leaderEpoch, isFromClient)
+      : log.appendAsLeader(records, this.leaderEpoch, isFromClient)
     if (result.bytes > 0 && result.error === ErrorCode.NONE) {
       this.#appended = true
       if (this.remotes.length === 0 || this.isrState.isr.length === 1) this.advanceHighWatermark(this.#env.clock.now())

@@ -2,15 +2,16 @@ import type { ControllerEpoch, Millis, Offset, PartitionId } from '../base/ids.t
 import { partitionKey } from '../base/ids.ts'
 import type { Logger } from '../base/logger.ts'
 import { TimerWheel } from '../base/timer-wheel.ts'
-import type { AppendResult, Log, LogConfig, LogManager } from '../log/types.ts'
+import type { Log, LogConfig, LogManager } from '../log/types.ts'
 import type { Clock, Timer } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
 import { ErrorCode } from '../protocol/errors.ts'
+import { Appends } from './appends.ts'
 import { RecordDeletions } from './delayed-delete.ts'
 import { DelayedFetch } from './delayed-fetch.ts'
-import { ACKS_ALL, AppendOutcome, carriesLogStart, DelayedProduce } from './delayed-produce.ts'
 import type { ReplicationEnvironment, ReplicationFigures } from './environment.ts'
+import { noCounts } from './environment.ts'
 import { FetchRead } from './fetch-read.ts'
 import { FetcherManager } from './fetcher-manager.ts'
 import { followerOf } from './fetcher-names.ts'
@@ -70,6 +71,7 @@ class BrokerReplicas implements ReplicaManager {
   readonly #listeners: ((change: LeadershipChange) => void)[] = []
   /** Partitions to settle; filled while a turn is held or a settling is under way. */
   readonly #touched: Partition[] = []
+  readonly #appends: Appends
   #held = 0
   #settling = false
   #isrTimer: Timer | undefined
@@ -86,7 +88,7 @@ class BrokerReplicas implements ReplicaManager {
     this.#logs = logs
     this.#timers = new TimerWheel(clock)
     this.figures = {
-      counters: { isrShrinks: 0, isrExpands: 0, failedIsrUpdates: 0, truncationsBelowHighWatermark: 0 },
+      counters: noCounts(),
       quotas: makeQuotas(config, () => clock.now()),
       traffic: new Traffic(),
       fetchers: () => this.#fetchers.all(),
@@ -113,6 +115,12 @@ class BrokerReplicas implements ReplicaManager {
       },
     }
     this.#hosted = new HostedPartitions(env)
+    this.#appends = new Appends({
+      env,
+      find: (topic, partition) => this.#hosted.get(topic, partition),
+      isStopped: () => this.#stopped,
+      touch: (partition) => this.#touch(partition),
+    })
     this.#fetchers = new FetcherManager(env, peers)
     this.#propagation = new IsrPropagation(clock, options.isrStore)
     this.#moves = new LogDirMoves({
@@ -126,6 +134,7 @@ class BrokerReplicas implements ReplicaManager {
       (topic, partition) => this.#hosted.get(topic, partition),
       (broker) => peers.isAlive(broker),
       this.#timers,
+      this.figures.counters,
     )
     this.#roles = new RoleChanges({
       env,
@@ -146,7 +155,9 @@ class BrokerReplicas implements ReplicaManager {
   }
 
   releaseTurn(): void {
-    if (--this.#held === 0) this.#settle()
+    if (--this.#held > 0) return
+    this.#appends.finishTurn()
+    this.#settle()
   }
 
   #touch(partition: Partition): void {
@@ -180,59 +191,8 @@ class BrokerReplicas implements ReplicaManager {
     isFromClient: boolean,
     done: (results: readonly PartitionAppendResult[]) => void,
   ): void {
-    const outcomes = new Array<AppendOutcome>(entries.length)
-    const badAcks = acks !== 1 && acks !== 0 && acks !== ACKS_ALL
-    let produce: DelayedProduce | undefined
-    let undecided = 0
-    for (let i = 0; i < entries.length; i++) {
-      const entry = entries[i]!
-      const outcome = new AppendOutcome(entry.topic, entry.partition, badAcks ? ErrorCode.INVALID_REQUIRED_ACKS : ErrorCode.NONE)
-      outcomes[i] = outcome
-      if (badAcks) continue
-      const partition = this.#appendOne(entry, acks, isFromClient, outcome)
-      if (partition === undefined || acks !== ACKS_ALL) continue
-      if (partition.highWatermark >= outcome.requiredOffset) {
-        outcome.error = partition.acknowledgeError()
-        continue
-      }
-      produce ??= new DelayedProduce(outcomes, done)
-      outcome.waiter = produce
-      undecided++
-      partition.awaitAck(outcome)
-    }
-    if (produce === undefined) done(outcomes)
-    else produce.start(undecided, this.#timers, timeoutMs, this.#clock)
+    this.#appends.append(acks, timeoutMs, entries, isFromClient, this.#held > 0, done)
     this.#settle()
-  }
-
-  /** The partition when it was appended, else undefined and the outcome says why. */
-  #appendOne(entry: AppendEntry, acks: number, isFromClient: boolean, outcome: AppendOutcome): Partition | undefined {
-    const partition = this.#hosted.get(entry.topic, entry.partition)
-    const refusal = this.#stopped
-      ? ErrorCode.NOT_LEADER_FOR_PARTITION
-      : partition === undefined
-        ? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-        : partition.admitAppend(acks)
-    if (partition === undefined || refusal !== ErrorCode.NONE) {
-      outcome.error = refusal
-      this.figures.traffic.refused(entry.topic, refusal, entry.records.length)
-      if (partition?.log !== undefined && carriesLogStart(refusal)) outcome.logStartOffset = partition.log.logStartOffset
-      return undefined
-    }
-    const result = tryAppend(partition, entry.records, isFromClient)
-    if (result === undefined || result.error !== ErrorCode.NONE) {
-      outcome.error = result === undefined ? ErrorCode.KAFKA_STORAGE_ERROR : result.error
-      this.figures.traffic.refused(entry.topic, outcome.error, entry.records.length)
-      if (result !== undefined && carriesLogStart(result.error)) outcome.logStartOffset = result.logStartOffset
-      return undefined
-    }
-    outcome.baseOffset = result.firstOffset
-    outcome.logAppendTime = result.logAppendTime
-    outcome.logStartOffset = result.logStartOffset
-    outcome.requiredOffset = result.lastOffset + 1
-    this.figures.traffic.appended(partition.traffic, result.bytes, result.lastOffset - result.firstOffset + 1)
-    this.#touch(partition)
-    return partition
   }
 
   deleteRecords(
@@ -263,7 +223,7 @@ class BrokerReplicas implements ReplicaManager {
       (late) => this.#answer(late, done),
     )
     if (read.bytes > 0 && delayed.isDue()) delayed.complete()
-    else delayed.park(this.#timers)
+    else delayed.park(this.#timers, this.figures.counters)
     this.#settle()
     return delayed.isFinished ? undefined : delayed
   }
@@ -280,13 +240,13 @@ class BrokerReplicas implements ReplicaManager {
     else for (const { topic, records } of results) if (records !== undefined) traffic.consumed(traffic.of(topic), records.size)
   }
 
-  #waiting(): { produces: number; fetches: number } {
+  #waiting(): ReturnType<ReplicationFigures['waiting']> {
     let [produces, fetches] = [0, 0]
     for (const { acks, followerFetches, consumerFetches } of this.#hosted.all()) {
       produces += acks.length
       fetches += followerFetches.size + consumerFetches.size
     }
-    return { produces, fetches }
+    return { produces, fetches, deletions: this.#deletions.size }
   }
 
   #lookup(params: FetchParams): (Partition | undefined)[] {
@@ -325,6 +285,11 @@ class BrokerReplicas implements ReplicaManager {
     if (epoch < this.controllerEpoch) return false
     this.controllerEpoch = epoch
     return true
+  }
+
+  async makeLogs({ controllerEpoch, partitionStates }: RequestOf<'LeaderAndIsr'>): Promise<void> {
+    const isCurrent = (): boolean => controllerEpoch >= this.controllerEpoch && !this.#stopped
+    if (isCurrent()) await this.#roles.makeLogs(partitionStates, isCurrent)
   }
 
   becomeLeaderOrFollower(request: RequestOf<'LeaderAndIsr'>): ResponseOf<'LeaderAndIsr'> {
@@ -475,15 +440,5 @@ class BrokerReplicas implements ReplicaManager {
     this.#timers.close()
     this.#checkpoint()
     this.#logger.info('Shut down completely')
-  }
-}
-
-/** Undefined: the disk failed; the log directory is marked already. */
-function tryAppend(partition: Partition, records: Buffer, isFromClient: boolean): AppendResult | undefined {
-  try {
-    return partition.appendAsLeader(records, isFromClient)
-  } catch (error) {
-    if (error instanceof DiskError) return undefined
-    throw error
   }
 }

@@ -96,6 +96,11 @@ test('acks=all times out with REQUEST_TIMED_OUT and its offset; the record stays
   assert.equal(produced.at! - start, 700)
   assert.equal(errorOf(produced), ErrorCode.REQUEST_TIMED_OUT)
   assert.equal(produced.results![0]!.baseOffset, 0)
+  const { counters } = bench.replicas(1).figures
+  assert.equal(counters.expiredProduces, 1)
+  assert.deepEqual([...counters.expiredProducesByPartition.values()], [1])
+  // Broker 3 fetched all the time, and there was nothing for it.
+  assert.ok(counters.expiredFollowerFetches > 0)
   bench.heal()
   await bench.until(() => bench.highWatermark(1) === 1, 5000, 'replication after the cut')
   assert.deepEqual(bench.values(2), ['kept'])

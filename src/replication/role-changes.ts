@@ -11,6 +11,9 @@ import type { PeerRpc } from './types.ts'
 
 type PartitionState = RequestOf<'LeaderAndIsr'>['partitionStates'][number]
 
+/** How long new logs may be made without a break. */
+const SLICE_MS = 20
+
 export interface LeadershipChange {
   readonly topic: string
   readonly partition: PartitionId
@@ -41,6 +44,44 @@ export class RoleChanges {
   /** High watermarks of logs whose partitions the controller has not given us yet. They must stay in the checkpoint. */
   get unclaimed(): ReadonlyMap<PartitionKey, Offset> {
     return (this.#checkpoint ??= this.#ports.logs.readHighWatermarks())
+  }
+
+  /**
+   * Makes the logs of new partitions, in slices: a thousand of them would hold the loop for longer than heartbeats may wait. One that cannot
+   * be made is left to `leaderAndIsr`, which answers for it. When another controller speaks meanwhile they are taken back.
+   */
+  async makeLogs(states: readonly PartitionState[], isCurrent: () => boolean): Promise<void> {
+    const { env, hosted, logs, topicConfig } = this.#ports
+    const made: PartitionState[] = []
+    let since = env.clock.now()
+    for (const state of states) {
+      const { topic, partition, isNew, replicas } = state
+      const isKnown = hosted.get(topic, partition) !== undefined || logs.get(topic, partition) !== undefined
+      if (!isNew || isKnown || !replicas.includes(env.brokerId)) continue
+      try {
+        logs.getOrCreate(topic, partition, topicConfig(topic), isNew)
+        made.push(state)
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error
+        return
+      }
+      if (env.clock.now() - since < SLICE_MS) continue
+      await new Promise<void>((resolve) => env.clock.soon(resolve))
+      if (!isCurrent()) return this.#takeBack(made)
+      since = env.clock.now()
+    }
+  }
+
+  #takeBack(made: readonly PartitionState[]): void {
+    const { hosted, logs } = this.#ports
+    for (const { topic, partition } of made) {
+      if (hosted.get(topic, partition) !== undefined || logs.get(topic, partition) === undefined) continue
+      try {
+        logs.delete(topic, partition)
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error
+      }
+    }
   }
 
   /** `liveLeaders`: ids of leaders that the request itself gives addresses of. */

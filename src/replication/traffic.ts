@@ -12,6 +12,9 @@ export class TopicTraffic {
   totalFetchRequests = 0
   /** Refused for a reason that 1.1 does not expect. */
   failedProduceRequests = 0
+  /** Records that were rewritten, into the topic's format or for an old reader. */
+  produceConversions = 0
+  fetchConversions = 0
 }
 
 /** Refusals of an append that are the client's everyday business. */
@@ -51,6 +54,12 @@ export class Traffic {
     this.all.totalProduceRequests++
     this.all.bytesIn += bytes
     this.all.messagesIn += messages
+  }
+
+  converted(what: 'produceConversions' | 'fetchConversions', topic: string, messages: number): void {
+    const traffic = this.topics.get(topic)
+    if (traffic !== undefined) traffic[what] += messages
+    this.all[what] += messages
   }
 
   refused(topic: string, error: number, bytes: number): void {

@@ -173,6 +173,8 @@ export interface ReplicaManager {
   partition(topic: string, partition: PartitionId): PartitionView | undefined
   partitions(): Iterable<PartitionView>
   /** LeaderAndIsr: whole answer. */
+  /** What takes long of a LeaderAndIsr with many new partitions; `becomeLeaderOrFollower` does what is left. */
+  makeLogs(request: RequestOf<'LeaderAndIsr'>): Promise<void>
   becomeLeaderOrFollower(request: RequestOf<'LeaderAndIsr'>): ResponseOf<'LeaderAndIsr'>
   stopReplicas(request: RequestOf<'StopReplica'>): ResponseOf<'StopReplica'>
   /** UpdateMetadata's epoch rule lives here too: false = stale controller epoch. */

@@ -13,6 +13,10 @@ import type { BrokerServices } from './request-types.ts'
 const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'
 const TEXT = 'text/plain; charset=utf-8'
 
+/** Distributions that their owners fill. */
+export const ZOOKEEPER_LATENCY = 'kafka.server:type=ZooKeeperClientMetrics,name=ZooKeeperRequestLatencyMs'
+export const LOG_FLUSH = 'kafka.log:type=LogFlushStats,name=LogFlushRateAndTimeMs'
+
 export interface BrokerMetricsParts {
   readonly registry: MetricRegistry
   readonly services: BrokerServices
@@ -61,7 +65,16 @@ function registerServer({ registry, services, loopDelay, state }: BrokerMetricsP
     'kafka.server:type=FetchSessionCache,name=NumIncrementalFetchPartitionsCached',
     () => fetchSessions.partitionCount,
   )
+  registry.collect((add) =>
+    add('kafka.server:type=FetchSessionCache,name=IncrementalFetchSessionEvictionsPerSec', fetchSessions.evictions, 'counter'),
+  )
+  // There is one loop where 1.1 has network and handler threads.
+  const idle = (): number => loopDelay.idleShare
+  registry.gauge('kafka.network:type=SocketServer,name=NetworkProcessorAvgIdlePercent', idle)
+  registry.gauge('kafka.network:type=Processor,name=IdlePercent,networkProcessor=0', idle)
+  registry.gauge('kafka.server:type=KafkaRequestHandlerPool,name=RequestHandlerAvgIdlePercent', idle)
   registry.gauge('samsa:type=EventLoop,name=MeanDelayMs', () => loopDelay.meanMs)
+  registry.gauge('samsa:type=EventLoop,name=P99DelayMs', () => loopDelay.p99Ms)
   registry.gauge('samsa:type=EventLoop,name=MaxDelayMs', () => loopDelay.takeMaxMs())
 }
 
@@ -126,6 +139,8 @@ function replicaTraffic({ counters, quotas, traffic, waiting }: ReplicationFigur
       meter('TotalProduceRequestsPerSec', one.totalProduceRequests)
       meter('TotalFetchRequestsPerSec', one.totalFetchRequests)
       meter('FailedProduceRequestsPerSec', one.failedProduceRequests)
+      meter('ProduceMessageConversionsPerSec', one.produceConversions)
+      meter('FetchMessageConversionsPerSec', one.fetchConversions)
       if (topic !== undefined) continue
       meter('ReplicationBytesInPerSec', traffic.replicationBytesIn)
       meter('ReplicationBytesOutPerSec', traffic.replicationBytesOut)
@@ -133,11 +148,26 @@ function replicaTraffic({ counters, quotas, traffic, waiting }: ReplicationFigur
     add('kafka.server:type=LeaderReplication,name=byte-rate', quotas.leader.byteRate)
     add('kafka.server:type=FollowerReplication,name=byte-rate', quotas.follower.byteRate)
     add('kafka.server:type=AlterLogDirsReplication,name=byte-rate', quotas.alterLogDirs.byteRate)
-    const { produces, fetches } = waiting()
+    const { produces, fetches, deletions } = waiting()
     const purgatory = 'kafka.server:type=DelayedOperationPurgatory,name=PurgatorySize,delayedOperation'
     add(`${purgatory}=Produce`, produces)
     add(`${purgatory}=Fetch`, fetches)
+    add(`${purgatory}=DeleteRecords`, deletions)
+    addExpirations(add, counters)
   }
+}
+
+function addExpirations(add: Parameters<Collector>[0], counters: ReplicationFigures['counters']): void {
+  const expires = (type: string, tags: string, value: number): void =>
+    add(`kafka.server:type=${type},name=ExpiresPerSec${tags}`, value, 'counter')
+  expires('DelayedProduceMetrics', '', counters.expiredProduces)
+  for (const [key, count] of counters.expiredProducesByPartition) {
+    const dash = key.lastIndexOf('-')
+    expires('DelayedProduceMetrics', `,topic=${key.slice(0, dash)},partition=${key.slice(dash + 1)}`, count)
+  }
+  expires('DelayedFetchMetrics', ',fetcherType=follower', counters.expiredFollowerFetches)
+  expires('DelayedFetchMetrics', ',fetcherType=consumer', counters.expiredConsumerFetches)
+  expires('DelayedDeleteRecordsMetrics', '', counters.expiredDeletions)
 }
 
 function followers(figures: ReplicationFigures): Collector {

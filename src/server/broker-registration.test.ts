@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { KafkaZk } from '../../zk/store/types.ts'
+import { type KafkaZk, ZkError } from '../../zk/store/types.ts'
+
 import { memoryLogger, silentLogger } from '../base/logger.ts'
 import { VirtualClock } from '../ports/memory/virtual-clock.ts'
 import { registrationOf } from './broker-parts.ts'
@@ -26,6 +27,29 @@ test('an earlier session of the broker is waited for', async () => {
   await registering
   assert.equal(lines.filter((line) => line.includes('waiting up to 6000 ms')).length, 1)
   assert.ok(lines.at(-1)!.includes('Registered broker 7 at path /brokers/ids/7'))
+})
+
+test('emptied data: the persistent paths are made again, once; another failure is not hidden', async () => {
+  const clock = new VirtualClock()
+  const { logger, lines } = memoryLogger('info')
+  let made = 0
+  const zk = {
+    session: { sessionTimeoutMs: 6000 },
+    registerBroker: async () => {
+      if (made === 0) throw new ZkError('noNode', '/brokers/ids/7', 'create')
+      return 'registered'
+    },
+    makePersistentPaths: async () => void made++,
+  } as unknown as KafkaZk
+  await registerBroker(zk, registration, clock, logger, () => false)
+  assert.equal(made, 1)
+  assert.ok(lines.at(-1)!.includes('Registered broker 7 at path /brokers/ids/7'))
+  const refusing = { ...zk, registerBroker: () => Promise.reject(new ZkError('noAuth', '/brokers/ids/7', 'create')) } as KafkaZk
+  await assert.rejects(
+    registerBroker(refusing, registration, clock, logger, () => false),
+    { code: 'noAuth' },
+  )
+  assert.equal(made, 1)
 })
 
 test('another broker with the id is told after the session timeout', async () => {

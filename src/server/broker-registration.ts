@@ -1,4 +1,5 @@
-import type { KafkaZk } from '../../zk/store/types.ts'
+import { type KafkaZk, ZkError } from '../../zk/store/types.ts'
+
 import { brokerIdPath } from '../../zk/znodes/broker-id.ts'
 import type { BrokerRegistration } from '../../zk/znodes/types.ts'
 import type { Logger } from '../base/logger.ts'
@@ -12,6 +13,21 @@ export class BrokerIdInUseError extends Error {
 const POLL_MS = 200
 /** The server looks for expired sessions only so often (its tickTime); a session may live that much longer. */
 const EXPIRY_SLACK_MS = 3_000
+
+/**
+ * Somebody may have emptied ZooKeeper: then the paths that a broker expects are made again, as a start makes them. (1.1 stays unregistered
+ * until it is started again.)
+ */
+async function create(zk: KafkaZk, registration: BrokerRegistration, log: Logger): Promise<'registered' | 'exists'> {
+  try {
+    return await zk.registerBroker(registration)
+  } catch (error) {
+    if (!(error instanceof ZkError) || error.code !== 'noNode') throw error
+    log.warn(`/brokers/ids is gone; creating the persistent paths in ZooKeeper again`)
+    await zk.makePersistentPaths()
+    return zk.registerBroker(registration)
+  }
+}
 
 /**
  * Registers the broker. A node of another session may be the rest of an earlier life of this broker: it goes with its session, so it is
@@ -29,7 +45,7 @@ export async function registerBroker(
   const deadline = clock.now() + timeoutMs + EXPIRY_SLACK_MS
   let isTold = false
   log.info(`Creating ${brokerIdPath(brokerId)} (is it secure? false)`)
-  while ((await zk.registerBroker(registration)) === 'exists') {
+  while ((await create(zk, registration, log)) === 'exists') {
     if (clock.now() >= deadline || shouldStop()) {
       throw new BrokerIdInUseError(
         `A broker is already registered on the path /brokers/ids/${brokerId}: broker.id ${brokerId} is used by another broker`,

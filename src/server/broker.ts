@@ -7,7 +7,7 @@ import { createController } from '../controller/controller.ts'
 import type { Controller } from '../controller/types.ts'
 import { createLogManager } from '../log/log-manager.ts'
 import type { LogManager } from '../log/types.ts'
-import { LoopDelay } from '../metrics/loop-delay.ts'
+import { LoopDelay, type LoopTime } from '../metrics/loop-delay.ts'
 import { MetricRegistry } from '../metrics/registry.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Disk } from '../ports/disk.ts'
@@ -27,7 +27,7 @@ import type { StoredIdentity } from './broker-identity.ts'
 import { markDirectories, readStoredIdentity } from './broker-identity.ts'
 import type { Leaving } from './broker-leaving.ts'
 import { moveLeadersAway, stopUsing } from './broker-leaving.ts'
-import { startBrokerMetrics } from './broker-metrics.ts'
+import { LOG_FLUSH, startBrokerMetrics, ZOOKEEPER_LATENCY } from './broker-metrics.ts'
 import {
   brokerJsonVersion,
   clusterIdFrom,
@@ -60,6 +60,8 @@ export interface BrokerHost {
   readonly rng: Rng
   readonly disk: Disk
   readonly net: Net
+  /** For the metrics of idleness. */
+  readonly loopTime?: LoopTime
   /** For `samsa.metrics.port`; a host without it serves no metrics. */
   readonly http?: HttpPort
   /** Connections to ZooKeeper; by default real ones. */
@@ -116,7 +118,7 @@ export class KafkaServer {
     this.#host = host
     this.#brokerId = config.brokerId
     this.#log = host.logger.child('', 'kafka.server.KafkaServer')
-    this.#loopDelay = new LoopDelay(host.clock)
+    this.#loopDelay = new LoopDelay(host.clock, host.loopTime)
     this.#topicPurgatory = new TopicPurgatory(host.clock, this.#metadataCache)
   }
 
@@ -240,6 +242,7 @@ export class KafkaServer {
           : MAX_IN_FLIGHT,
         createChroot: true,
         brokerJsonVersion: brokerJsonVersion(config),
+        onLatency: this.metrics.timer(ZOOKEEPER_LATENCY, () => clock.now()),
       },
       clock,
       logger.child('[ZooKeeperClient]', 'kafka.zookeeper.ZooKeeperClient'),
@@ -267,7 +270,10 @@ export class KafkaServer {
     const configs = await topicConfigs.read(await zk.getTopics())
     this.#checkStop()
     const options = logManagerOptions(this.config, topicConfigs.defaults, identity.offline)
-    const logs = createLogManager({ disk, clock, rng, logger }, options)
+    const logs = createLogManager(
+      { disk, clock, rng, logger, onFlush: this.metrics.timer(LOG_FLUSH, () => clock.now()) },
+      options,
+    )
     this.#logs = logs
     logs.onDirectoryFailure((logDir) => this.#onDirectoryFailure(zk, logs, logDir))
     await logs.start(configs)

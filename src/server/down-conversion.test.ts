@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { RecordsSource } from '../base/bytes.ts'
 import { BatchBuilder, downConvert, RecordsError } from '../protocol/records/index.ts'
-import { convertForFetch, magicForFetch } from './down-conversion.ts'
+import { convertForFetch, magicForFetch, messagesIn } from './down-conversion.ts'
 
 /** Every look at the clock costs a millisecond; turns are counted. */
 class SlowClock {
@@ -93,4 +93,18 @@ test('readers of the stored format, and slices of which nothing remains, get wha
   const clock = new SlowClock()
   assert.equal(convertForFetch(batches(1), 2, 0, clock), undefined)
   assert.equal(await convertForFetch(batches(20), 1, 1000, clock), undefined)
+})
+
+test('messages of a record set are counted, in sets of an old format too', () => {
+  const three = (magic: 0 | 1 | 2, codec: 'none' | 'gzip') => {
+    const builder = new BatchBuilder({ magic, codec, baseOffset: 10 })
+    for (let i = 0; i < 3; i++) builder.append(i, null, Buffer.from(`value ${i}`))
+    return builder.build()
+  }
+  assert.equal(messagesIn(Buffer.concat([three(2, 'gzip'), three(2, 'none')]), 10), 6)
+  assert.equal(messagesIn(three(1, 'none'), 10), 3)
+  const [first, second] = [three(1, 'gzip'), three(1, 'gzip')]
+  second.writeBigInt64BE(first.readBigInt64BE(0) + 3n, 0)
+  assert.equal(messagesIn(Buffer.concat([first, second]), 10), 6)
+  assert.equal(messagesIn(first, 11), 2, 'what lies before is not for this reader')
 })

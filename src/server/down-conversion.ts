@@ -1,11 +1,32 @@
 import type { RecordsSource } from '../base/bytes.ts'
 import type { Clock } from '../ports/clock.ts'
-import { downConvertSteps, magicOf, needsDownConversion, nextBatch, type Steps } from '../protocol/records/index.ts'
+import {
+  downConvertSteps,
+  lastOffset,
+  magicOf,
+  needsDownConversion,
+  nextBatch,
+  recordsCount,
+  type Steps,
+} from '../protocol/records/index.ts'
 
 /** Newest message format that a reader of a Fetch version knows. */
 export function magicForFetch(apiVersion: number): 0 | 1 | 2 {
   if (apiVersion <= 1) return 0
   return apiVersion <= 3 ? 1 : 2
+}
+
+/** Messages in a record set that was read from `fetchOffset` on. Old compressed sets count the offsets that they reach beyond what is before. */
+export function messagesIn(records: Buffer, fetchOffset: number): number {
+  let messages = 0
+  let reached = fetchOffset - 1
+  for (let at = 0, size = 0; (size = nextBatch(records, at, records.length)) > 0; at += size) {
+    const last = lastOffset(records, at)
+    if (magicOf(records, at) >= 2) messages += recordsCount(records, at)
+    else messages += last - reached
+    reached = last
+  }
+  return messages
 }
 
 /** How long one conversion may hold the loop before others get their turn. */

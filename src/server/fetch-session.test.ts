@@ -112,3 +112,15 @@ test('without slots there is no session; the last of two entries for one partiti
   )
   assert.equal(context.finish([]).sessionId, 0)
 })
+
+test('sessions that make room for others are counted', () => {
+  const cache = new FetchSessionCache({ slots: 1, now: () => 0, rng: countingRng() })
+  const begin = (isFollower: boolean, ...partitions: string[]) =>
+    cache.context(0, 0, partitions.map(parsePartition), [], isFollower).finish([]).sessionId
+  assert.notEqual(begin(false, 'a-0@0'), 0)
+  assert.equal(cache.evictions, 0)
+  assert.notEqual(begin(true, 'a-0@0'), 0)
+  assert.equal(cache.evictions, 1)
+  assert.equal(begin(false, 'a-0@0'), 0, 'a consumer has to wait')
+  assert.deepEqual([cache.evictions, cache.size], [1, 1])
+})

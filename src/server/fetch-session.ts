@@ -101,6 +101,7 @@ export class FetchSessionCache {
   readonly #evictionMs: number
   readonly #now: () => number
   readonly #rng: Rng
+  #evictions = 0
 
   constructor(options: { slots: number; now: () => number; rng: Rng; evictionMs?: number }) {
     this.#slots = options.slots
@@ -111,6 +112,11 @@ export class FetchSessionCache {
 
   get size(): number {
     return this.#sessions.size
+  }
+
+  /** Sessions that had to make room for others. */
+  get evictions(): number {
+    return this.#evictions
   }
 
   /** Partitions in all sessions. */
@@ -216,9 +222,14 @@ export class FetchSessionCache {
       const evictable = privileged ? session.evictableByFollowers : session.evictableByAll
       if (evictable && (!least || compareEvictable(session, least) < 0)) least = session
     }
-    if (oldest && this.#now() - oldest.createdMs > this.#evictionMs) return this.#sessions.delete(oldest.id)
+    if (oldest && this.#now() - oldest.createdMs > this.#evictionMs) return this.#evict(oldest)
     if (!least || compareEvictable(least, { privileged, cachedSize: size, id: 0 }) > 0) return false
-    return this.#sessions.delete(least.id)
+    return this.#evict(least)
+  }
+
+  #evict(session: Session): boolean {
+    this.#evictions++
+    return this.#sessions.delete(session.id)
   }
 }
 

@@ -6,7 +6,7 @@ import { ConfigException, IllegalConfigError } from '../base/config-def.ts'
 import type { Logger, LogLevel } from '../base/logger.ts'
 import { createLogger } from '../base/logger.ts'
 import { parseProperties } from '../base/properties.ts'
-import { nodeClock, timezoneOffsetMs } from '../ports/node/clock.ts'
+import { loopTime, nodeClock, timezoneOffsetMs } from '../ports/node/clock.ts'
 import { nodeDisk } from '../ports/node/disk.ts'
 import { nodeHttp } from '../ports/node/http.ts'
 import { createNodeNet } from '../ports/node/net.ts'
@@ -108,6 +108,7 @@ async function run(config: BrokerConfig, limits: ReadonlyMap<string, number>, lo
   const finished = new Promise<number>((resolve) => (finish = resolve))
   const server = new KafkaServer(config, {
     clock: nodeClock,
+    loopTime,
     rng: nodeRng,
     disk: nodeDisk,
     net: createNodeNet({
@@ -178,4 +179,5 @@ export async function startBrokerFromCommandLine(args: readonly string[]): Promi
   }
 }
 
-process.exit(await startBrokerFromCommandLine(process.argv.slice(2)))
+// No await here: the distribution bundles this as a script.
+startBrokerFromCommandLine(process.argv.slice(2)).then((code) => process.exit(code))

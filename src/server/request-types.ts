@@ -46,8 +46,11 @@ export const LATER: unique symbol = Symbol('answered later')
 /** A response body that is already encoded in the version of the request. Its bytes are copied, never changed. */
 export class EncodedResponse {
   readonly body: Buffer
-  constructor(body: Buffer) {
+  /** The codes in it, for metrics. */
+  readonly errorCodes: readonly number[]
+  constructor(body: Buffer, errorCodes: readonly number[] = []) {
     this.body = body
+    this.errorCodes = errorCodes
   }
 }
 
@@ -80,6 +83,11 @@ export interface HandlerEntry<A extends ApiName> {
   handle(broker: BrokerServices, ctx: RequestContext<A>, request: RequestOf<A>): HandlerResult<A> | Promise<HandlerResult<A>>
   /** What the request's parser refuses beyond the schema: the reason, and the connection is closed. */
   check?(request: RequestOf<A>, apiVersion: number): string | undefined
+  /**
+   * While such a request waits, the connection goes on reading: its sender asks for nothing before the answer, so that stopping and
+   * starting again would be for nothing. What comes all the same waits.
+   */
+  keepsReading?(request: RequestOf<A>): boolean
   /** The API's own answer when the whole request fails with `error`; undefined: none is possible, the connection is closed. */
   fail(request: RequestOf<A>, error: number, apiVersion: number): ResponseInput<A> | undefined
 }
@@ -90,6 +98,8 @@ export interface ErasedHandler {
   handle(broker: BrokerServices, ctx: RequestContext<any>, request: any): unknown
   // biome-ignore lint/suspicious/noExplicitAny: see above
   check?(request: any, apiVersion: number): string | undefined
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  keepsReading?(request: any): boolean
   // biome-ignore lint/suspicious/noExplicitAny: see above
   fail(request: any, error: number, apiVersion: number): unknown
 }

@@ -212,6 +212,7 @@ export class LogCleaning {
     removeCleaned(environment, log.directory, baseOffset)
     const cleaned = new LogSegment(environment, log.directory, baseOffset, log.config, NO_NAMES, true, CLEANED_SUFFIX)
     try {
+      cleaned.ensureFiles()
       for (const [i, segment] of group.entries()) {
         const end = group[i + 1]?.baseOffset ?? this.#tools.map.latestOffset + 1
         const aborted = abortedBetween(log, segment.baseOffset, end)

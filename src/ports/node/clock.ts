@@ -47,6 +47,11 @@ export const nodeClock: Clock = {
   soon: (fn) => void setImmediate(fn),
 }
 
+/** How long the event loop has waited and worked, in milliseconds since the start of the process. */
+export function loopTime(): { readonly idle: number; readonly active: number } {
+  return performance.eventLoopUtilization()
+}
+
 /** Local time minus UTC in milliseconds at a moment (for log lines). */
 export function timezoneOffsetMs(wall: EpochMillis): number {
   return -new Date(wall).getTimezoneOffset() * 60_000

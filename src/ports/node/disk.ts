@@ -237,7 +237,7 @@ export const nodeDisk: Disk = {
     ),
   exists: (path) => fs.existsSync(path),
   list,
-  makeDirectory: (path) => void attempt(path, () => fs.mkdirSync(path, { recursive: true })),
+  makeDirectory: (path) => attempt(path, () => fs.mkdirSync(path, { recursive: true })) !== undefined,
   rename: (from, to) => attempt(from, () => fs.renameSync(from, to)),
   remove: (path, missingOk = false) => {
     try {

@@ -19,13 +19,14 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   }
 }
 
-function bed(host: string) {
+function bed(host: string, turnBudgetMs?: number) {
   const pool = new BufferPool()
-  const net = createNodeNet({ pool })
+  const net = createNodeNet({ pool, ...(turnBudgetMs !== undefined && { turnBudgetMs }) })
   return { net, server: net, client: net, host, until, pass: () => delay(20), outstanding: () => pool.stats().outstanding }
 }
 
 netContract('node net', () => bed('127.0.0.1'))
+netContract('node net, every turn is too long', () => bed('127.0.0.1', 0))
 if (Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'))) {
   netContract('node net, IPv6', () => bed('::1'))
 } else {

@@ -3,7 +3,9 @@ import { createServer, Socket } from 'node:net'
 import { BufferPool } from '../../base/buffer-pool.ts'
 import type { FrameTransport } from '../framing.ts'
 import { FrameReader } from '../framing.ts'
-import type { CloseReason, Connection, FrameReceiver, Listener, Net } from '../net.ts'
+import type { CloseReason, Connection, DeferredBytes, FrameReceiver, Listener, Net } from '../net.ts'
+import { PartSender, PieceMemory } from './part-sender.ts'
+import { TurnBudget } from './turn-budget.ts'
 
 /** Fits the second-level cache of a core; one for all connections. */
 const SHARED_READ_BYTES = 256 * 1024
@@ -17,6 +19,8 @@ const FLUSH_MS = 30_000
 export interface NodeNetOptions {
   /** Where unfinished frames are collected; default an own one. */
   readonly pool?: BufferPool
+  /** How long reads may go on before timers get their turn; default see `TurnBudget`. */
+  readonly turnBudgetMs?: number
   /** Accepting a connection failed (for example no file descriptor is left). */
   readonly onAcceptError?: (error: Error) => void
 }
@@ -35,8 +39,11 @@ interface SocketHandle {
 
 /** TCP through Node, reading into one shared buffer (design: no allocation and no copy per read). */
 export function createNodeNet(options: NodeNetOptions = {}): NodeNet {
+  const pool = options.pool ?? new BufferPool()
   const shared: Shared = {
-    pool: options.pool ?? new BufferPool(),
+    pool,
+    pieces: new PieceMemory(pool),
+    turn: new TurnBudget(options.turnBudgetMs),
     buffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES),
     usesFastPath: true,
   }
@@ -51,6 +58,8 @@ export function createNodeNet(options: NodeNetOptions = {}): NodeNet {
 
 interface Shared {
   readonly pool: BufferPool
+  readonly pieces: PieceMemory
+  readonly turn: TurnBudget
   readonly buffer: Buffer
   usesFastPath: boolean
 }
@@ -115,6 +124,9 @@ class NodeConnection implements Connection, FrameTransport {
   #ending = false
   #closed = false
   #wantsDrain = false
+  /** From the first `writeParts` on. */
+  #parts: PartSender | undefined
+  #endsWhenSent = false
   #reason: CloseReason | undefined
   #error: Error | undefined
   #timer: NodeJS.Timeout | undefined
@@ -178,7 +190,7 @@ class NodeConnection implements Connection, FrameTransport {
   }
 
   get queuedBytes(): number {
-    return this.#closed ? 0 : this.#socket.writableLength
+    return this.#closed ? 0 : this.#socket.writableLength + (this.#parts?.queuedBytes ?? 0)
   }
 
   write(buffer: Uint8Array, released?: () => void): boolean {
@@ -187,6 +199,7 @@ class NodeConnection implements Connection, FrameTransport {
       released?.()
       return false
     }
+    if (this.#parts?.isEmpty === false) return this.writeParts([buffer], released)
     if (released === undefined) {
       socket.write(buffer)
     } else {
@@ -201,6 +214,39 @@ class NodeConnection implements Connection, FrameTransport {
     if (socket.writableLength <= HIGH_WATER_BYTES) return true
     this.#wantsDrain = true
     return false
+  }
+
+  writeParts(parts: readonly (Uint8Array | DeferredBytes)[], released?: () => void): boolean {
+    const socket = this.#socket
+    if (this.#closed || this.#ending || socket.destroyed) {
+      released?.()
+      return false
+    }
+    this.#parts ??= new PartSender(
+      socket,
+      this.#shared.pieces,
+      this.#shared.turn,
+      (error) => {
+        this.#error ??= error
+        this.#close('error')
+      },
+      () => this.#partsSent(),
+    )
+    this.#parts.send(parts, released)
+    if (this.queuedBytes <= HIGH_WATER_BYTES) return true
+    this.#wantsDrain = true
+    return false
+  }
+
+  #partsSent(): void {
+    if (this.#endsWhenSent) this.#endSocket()
+    else this.#drained()
+  }
+
+  #drained(): void {
+    if (!this.#wantsDrain || this.#closed || this.queuedBytes > HIGH_WATER_BYTES) return
+    this.#wantsDrain = false
+    this.#receiver.onDrain?.()
   }
 
   pause(): void {
@@ -226,7 +272,13 @@ class NodeConnection implements Connection, FrameTransport {
     // take what was just sent away from the peer.
     this.#socket.resume()
     this.#destroyAfter(FLUSH_MS)
-    this.#socket.end(() => this.#destroyAfter(LINGER_MS))
+    if (this.#parts?.isEmpty === false) this.#endsWhenSent = true
+    else this.#endSocket()
+  }
+
+  #endSocket(): void {
+    this.#endsWhenSent = false
+    if (!this.#socket.destroyed) this.#socket.end(() => this.#destroyAfter(LINGER_MS))
   }
 
   destroy(): void {
@@ -252,7 +304,9 @@ class NodeConnection implements Connection, FrameTransport {
     if (typeof handle?.readStart !== 'function' || typeof handle.useUserBuffer !== 'function') {
       this.#shared.usesFastPath = false
       accepted.on('data', (chunk: Buffer) => {
-        if (!this.#ending && this.#reader?.feed(chunk, 0, chunk.length) === false && !this.#ending) accepted.pause()
+        if (this.#ending) return
+        if (this.#shared.turn.isUsedUp && this.#reader !== undefined) this.#putOff()
+        if (this.#reader?.feed(chunk, 0, chunk.length) === false && !this.#ending) accepted.pause()
       })
       // A paused stream starts to flow with its first listener; ours waits for `resume`.
       return accepted.pause()
@@ -274,9 +328,16 @@ class NodeConnection implements Connection, FrameTransport {
   #onRead(bytes: number, buffer: Uint8Array): boolean {
     if (this.#ending) return true
     if (this.#reader === undefined) return false
+    if (this.#shared.turn.isUsedUp) this.#putOff()
     const wantsMore = buffer === this.#target ? this.#reader.filled(bytes) : this.#reader.feed(this.#shared.buffer, 0, bytes)
     // Ended within: from now on input is dropped, up to the peer's end.
     return wantsMore || this.#ending
+  }
+
+  /** What was just read is kept, and its frames come in a later turn. */
+  #putOff(): void {
+    this.#reader!.hold()
+    this.#shared.turn.putOff(() => this.#reader!.letGo())
   }
 
   #attach(socket: Socket): void {
@@ -292,11 +353,7 @@ class NodeConnection implements Connection, FrameTransport {
       this.#reason = this.#reasonOf(error)
       this.#error = error
     })
-    socket.on('drain', () => {
-      if (!this.#wantsDrain || this.#closed) return
-      this.#wantsDrain = false
-      this.#receiver.onDrain?.()
-    })
+    socket.on('drain', () => this.#drained())
     socket.once('close', () => this.#onClosed())
   }
 
@@ -332,6 +389,7 @@ class NodeConnection implements Connection, FrameTransport {
     if (this.#closed) return
     this.#closed = true
     clearTimeout(this.#timer)
+    this.#parts?.drop()
     this.#reader?.close()
     // Undefined only when `accept` refused the connection: nobody is told then.
     if (this.#reader !== undefined) this.#receiver.onClose(this.#reason ?? 'remote', this.#error)

@@ -15,6 +15,15 @@ export const consumerAssignment = defineStruct({
   userData: nullableBytes,
 })
 
+const VERSION_BYTES = 2
+
+/** What a member of a consumer group got; nothing where the bytes are missing: the leader left it out. Throws `DecodeError`. */
+export function assignedPartitions(assignment: Buffer): { topic: string; partition: number }[] {
+  if (assignment.length < VERSION_BYTES) return []
+  const { topicPartitions } = consumerAssignment.decode(assignment, VERSION_BYTES)
+  return topicPartitions.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
+}
+
 /** User data of the sticky assignor (no version in front). */
 export const stickyUserData = defineStruct({ previousAssignment: array({ topic: string, partitions: array(int32) }) })
 

@@ -1,7 +1,7 @@
 import type { ConfigType } from '../../base/config-def.ts'
 
 /** Java's `Double.toString`. */
-function javaDouble(value: number): string {
+export function javaDouble(value: number): string {
   if (Number.isNaN(value)) return 'NaN'
   if (!Number.isFinite(value)) return value > 0 ? 'Infinity' : '-Infinity'
   if (value === 0) return Object.is(value, -0) ? '-0.0' : '0.0'

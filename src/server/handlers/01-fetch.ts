@@ -3,7 +3,7 @@ import type { AbortedTransaction, RecordsSlice } from '../../log/types.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import type { FetchPartition, FetchPartitionResult } from '../../replication/types.ts'
-import { convertForFetch, magicForFetch } from '../down-conversion.ts'
+import { convertForFetch, magicForFetch, messagesIn } from '../down-conversion.ts'
 import type { FetchContext, RequestedPartition } from '../fetch-session.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
 import { LATER } from '../request-types.ts'
@@ -159,6 +159,7 @@ async function convertAll(
     if (!converted) continue
     one.records = converted
     one.isConverted = true
+    broker.replicaManager.figures.traffic.converted('fetchConversions', topic, messagesIn(records, asked?.fetchOffset ?? 0))
   }
 }
 
@@ -206,4 +207,4 @@ function fail(request: Request, error: number, apiVersion: number): Response {
 }
 
 /** Fetch: record batches for consumers and followers, with incremental sessions (KIP-227). */
-export const fetch: HandlerEntry<'Fetch'> = { handle, check, fail }
+export const fetch: HandlerEntry<'Fetch'> = { handle, check, fail, keepsReading: ({ replicaId }) => replicaId >= 0 }

@@ -101,7 +101,10 @@ function encode(response: Response, apiVersion: number): EncodedResponse {
   apis.Metadata.encodeResponse(writer, apiVersion, response)
   const body = writer.copy()
   writer.close()
-  return new EncodedResponse(body)
+  return new EncodedResponse(
+    body,
+    response.topicMetadata.map(({ errorCode }) => errorCode),
+  )
 }
 
 /** Creates a missing topic when that is wanted; the client asks again. */

@@ -22,6 +22,7 @@ async function readMissingConfigs(broker: BrokerServices, request: RequestOf<'Le
 export const leaderAndIsr: HandlerEntry<'LeaderAndIsr'> = {
   async handle(broker, _ctx, request) {
     await readMissingConfigs(broker, request)
+    await broker.replicaManager.makeLogs(request)
     return broker.replicaManager.becomeLeaderOrFollower(request)
   },
   fail: (request, errorCode) => ({

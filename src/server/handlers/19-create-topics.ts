@@ -73,6 +73,19 @@ async function createOne(broker: BrokerServices, wanted: Wanted, validateOnly: b
   }
 }
 
+/**
+ * At the same time, so that the controller hears of many topics at once, not of each by itself; names that may collide with each other
+ * follow one by one. Outcomes in the order of the request.
+ */
+async function createAll(broker: BrokerServices, wanted: readonly Wanted[], validateOnly: boolean): Promise<Outcome[]> {
+  const mayCollide = ({ topic }: Wanted): boolean => /[._]/.test(topic)
+  const outcomes = new Map<Wanted, Outcome>()
+  const create = async (one: Wanted) => outcomes.set(one, await createOne(broker, one, validateOnly))
+  await Promise.all(wanted.filter((one) => !mayCollide(one)).map(create))
+  for (const one of wanted.filter(mayCollide)) await create(one)
+  return wanted.flatMap((one) => outcomes.get(one) ?? [])
+}
+
 function duplicateTopics(request: Request): Set<string> {
   const seen = new Set<string>()
   const twice = new Set<string>()
@@ -101,9 +114,13 @@ async function handle(
     error: { code: ErrorCode.INVALID_REQUEST, message },
     partitions: [],
   }))
-  for (const wanted of request.createTopicRequests) {
-    if (!twice.has(wanted.topic)) outcomes.push(await createOne(broker, wanted, validateOnly))
-  }
+  outcomes.push(
+    ...(await createAll(
+      broker,
+      request.createTopicRequests.filter(({ topic }) => !twice.has(topic)),
+      validateOnly,
+    )),
+  )
   const isCreated = ({ error }: Outcome): boolean => error.code === ErrorCode.NONE
   if (validateOnly || !outcomes.some(isCreated)) return answer(outcomes)
   const settle = (isReady: (outcome: Outcome) => boolean): Response =>

@@ -7,7 +7,7 @@ import { ApiKey } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import type { BrokerServices, RequestContext, ServedApi } from '../request-types.ts'
 import { EncodedResponse, LATER } from '../request-types.ts'
-import type { RequestMeter, RequestMetrics } from './request-metrics.ts'
+import type { RequestMeter, RequestMetrics, RequestTimes } from './request-metrics.ts'
 import type { WriterPool } from './writer-pool.ts'
 
 /** What all connections of a socket server share. */
@@ -40,7 +40,7 @@ const OUTPUT_FULL = 4
 type AnyResponse = object
 
 /** One request of a connection, in the order of arrival. */
-class Slot implements RequestContext<ApiName> {
+class Slot implements RequestContext<ApiName>, RequestTimes {
   readonly connection: RequestConnection
   readonly served: ServedApi | undefined
   readonly apiVersion: number
@@ -49,9 +49,16 @@ class Slot implements RequestContext<ApiName> {
   response: AnyResponse | undefined
   isDone = false
   meter: RequestMeter | undefined
+  queueMs = 0
   startedMs = 0
   /** When its handler returned; before that 0. */
   handledMs = 0
+  doneMs = 0
+  encodedMs = 0
+  localMs = 0
+  remoteMs = 0
+  responseQueueMs = 0
+  sendMs = 0
   abortListener: (() => void) | undefined
 
   constructor(
@@ -109,9 +116,14 @@ export class RequestConnection implements FrameReceiver {
   readonly #socket: Connection
   readonly #reader = new ByteReader(Buffer.alloc(0))
   readonly #slots: Slot[] = []
+  /** Answered since the last write: measured with it. */
+  readonly #unsent: Slot[] = []
   /** A request that came while produce requests before it were unanswered. */
   #deferred: Buffer | undefined
+  #deferredSince = 0
   #writer: ByteWriter | undefined
+  /** A request that has the connection for itself waits. */
+  #isTaken = false
   #pauseReasons = 0
   #isPaused = false
   #isClosed = false
@@ -185,8 +197,9 @@ export class RequestConnection implements FrameReceiver {
       return
     }
     const pipelined = slot.served?.api.key === ApiKey.Produce
-    if (!pipelined && this.#slots.length > 0) {
+    if (this.#slots.length > 0 && (!pipelined || this.#isTaken)) {
       this.#deferred = Buffer.from(buffer.subarray(start, end))
+      this.#deferredSince = this.#host.now()
       this.#pause(EXCLUSIVE)
       return
     }
@@ -228,13 +241,17 @@ export class RequestConnection implements FrameReceiver {
       return
     }
     slot.startedMs = this.#host.now()
+    if (this.#deferredSince > 0) slot.queueMs = slot.startedMs - this.#deferredSince
+    this.#deferredSince = 0
     slot.meter = this.#host.metrics.meterOf(api.key, request)
     slot.meter.came(bytes, slot.startedMs)
     this.#handle(slot, request)
     if (!slot.isDone) slot.handledMs = this.#host.now()
     if (this.#isClosed || slot.isDone) return
-    if (!pipelined) this.#pause(EXCLUSIVE)
-    else if (this.#slots.length >= MAX_PIPELINED) this.#pause(PIPELINE_FULL)
+    if (!pipelined) {
+      this.#isTaken = true
+      if (entry.keepsReading?.(request) !== true) this.#pause(EXCLUSIVE)
+    } else if (this.#slots.length >= MAX_PIPELINED) this.#pause(PIPELINE_FULL)
   }
 
   #handle(slot: Slot, request: object): void {
@@ -279,40 +296,63 @@ export class RequestConnection implements FrameReceiver {
     if (slot.isDone) throw new AssertionError(`${slot.served?.api.name} was answered twice`)
     slot.isDone = true
     slot.response = response
-    if (slot.meter !== undefined) this.#measure(slot, slot.meter)
+    slot.doneMs = this.#host.now()
     if (this.#slots[0] !== slot) return
-    while (this.#slots.length > 0 && this.#slots[0]!.isDone) this.#encode(this.#slots.shift()!)
+    while (this.#slots.length > 0 && this.#slots[0]!.isDone) {
+      const answered = this.#slots.shift()!
+      answered.encodedMs = slot.doneMs
+      if (answered.meter !== undefined) this.#unsent.push(answered)
+      this.#encode(answered)
+    }
     if (this.#slots.length < MAX_PIPELINED / 2) this.#unpause(PIPELINE_FULL)
+    if (this.#slots.length === 0) this.#isTaken = false
     if (this.#slots.length === 0 && !this.#deferred) this.#unpause(EXCLUSIVE)
     this.#host.scheduleFlush(this)
   }
 
-  #measure(slot: Slot, meter: RequestMeter): void {
-    const now = this.#host.now()
-    const total = now - slot.startedMs
-    meter.answered(slot.handledMs === 0 ? total : slot.handledMs - slot.startedMs, total, now)
+  /** What this write answers. */
+  #measure(now: number): void {
+    const { metrics } = this.#host
+    for (let i = 0; i < this.#unsent.length; i++) {
+      const slot = this.#unsent[i]!
+      const handledMs = slot.handledMs === 0 ? slot.doneMs : slot.handledMs
+      slot.localMs = handledMs - slot.startedMs
+      slot.remoteMs = slot.doneMs - handledMs
+      slot.responseQueueMs = slot.encodedMs - slot.doneMs
+      slot.sendMs = now - slot.encodedMs
+      slot.meter!.answered(slot, now)
+      if (slot.response !== undefined) metrics.errorsOf(slot.served!.api.key).add(slot.response)
+    }
+    this.#unsent.length = 0
   }
 
   #encode(slot: Slot): void {
     const { response } = slot
     if (response === undefined || this.#isClosed) return
-    const writer = (this.#writer ??= this.#host.writers.acquire())
+    const writer = (this.#writer ??= this.#acquireWriter())
     const start = writer.position
+    const deferred = writer.deferredBytes
     try {
       writer.int32(0)
       writer.int32(slot.correlationId)
       if (response instanceof EncodedResponse) writer.raw(response.body)
       else slot.served!.api.encodeResponse(writer, slot.apiVersion, response as never)
-      writer.patchInt32(start, writer.position - start - 4)
+      writer.patchInt32(start, writer.position - start - 4 + writer.deferredBytes - deferred)
     } catch (error) {
       if (error instanceof AssertionError) throw error
-      writer.position = start
+      writer.rewind(start)
       this.#host.log.error(
         `[SocketServer] ${this.id}: cannot send the answer of ${slot.served?.api.name} v${slot.apiVersion}`,
         error,
       )
       this.close()
     }
+  }
+
+  #acquireWriter(): ByteWriter {
+    const writer = this.#host.writers.acquire()
+    writer.defers = this.#socket.writeParts !== undefined
+    return writer
   }
 
   /** Writes what was answered, starts a deferred request, resumes reading. Only the host calls it. */
@@ -334,16 +374,21 @@ export class RequestConnection implements FrameReceiver {
 
   #write(): void {
     const writer = this.#writer
-    if (!writer || this.#isClosed) return
+    if (this.#isClosed) return
+    const now = this.#host.now()
+    if (this.#unsent.length > 0) this.#measure(now)
+    if (!writer) return
     this.#writer = undefined
     if (writer.position === 0) {
       this.#host.writers.release(writer)
       return
     }
-    this.lastActiveMs = this.#host.now()
-    const bytes = writer.view()
-    this.#host.metrics.bytesOut.add(bytes.length)
-    if (!this.#socket.write(bytes, () => this.#host.writers.release(writer))) this.#pause(OUTPUT_FULL)
+    this.lastActiveMs = now
+    this.#host.metrics.bytesOut.add(writer.position + writer.deferredBytes)
+    const released = () => this.#host.writers.release(writer)
+    const goesOn =
+      writer.deferredBytes > 0 ? this.#socket.writeParts!(writer.parts(), released) : this.#socket.write(writer.view(), released)
+    if (!goesOn) this.#pause(OUTPUT_FULL)
   }
 
   #pause(reason: number): void {

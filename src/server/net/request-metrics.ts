@@ -1,25 +1,49 @@
 import type { Histogram } from '../../metrics/histogram.ts'
 import type { Counter, MetricRegistry } from '../../metrics/registry.ts'
 import { ApiKey, apis } from '../../protocol/apis/index.ts'
+import { ErrorCounts } from './error-counts.ts'
 
-/** One row of `kafka.network:type=RequestMetrics`. Times are in milliseconds, from the frame's arrival to the encoded answer. */
+/** Milliseconds of one request's life, by the names of 1.1's histograms. Their sum is its total. */
+export interface RequestTimes {
+  /** Until its handler began: it waits for requests that its connection sent before it. */
+  readonly queueMs: number
+  /** Until the handler had done what it could without waiting. */
+  readonly localMs: number
+  /** Until the answer was there. */
+  readonly remoteMs: number
+  /** Until the answers to earlier requests were there. */
+  readonly responseQueueMs: number
+  /** Until it was given to the socket, together with others of the same turn. */
+  readonly sendMs: number
+}
+
+/** One row of `kafka.network:type=RequestMetrics`. Times are in milliseconds. */
 export class RequestMeter {
   readonly #requests: Counter
   readonly #bytes: Histogram
+  readonly #queue: Histogram
   readonly #local: Histogram
   readonly #remote: Histogram
+  readonly #throttle: Histogram
+  readonly #responseQueue: Histogram
+  readonly #send: Histogram
   readonly #total: Histogram
   readonly #sum: RequestMeter | undefined
 
   /** `sum`: another row in which its requests are counted too. */
   constructor(registry: MetricRegistry, request: string, sum?: RequestMeter) {
     this.#sum = sum
-    const name = (what: string): string => `kafka.network:type=RequestMetrics,name=${what},request=${request}`
-    this.#requests = registry.counter(name('RequestsPerSec'))
-    this.#bytes = registry.histogram(name('RequestBytes'))
-    this.#local = registry.histogram(name('LocalTimeMs'))
-    this.#remote = registry.histogram(name('RemoteTimeMs'))
-    this.#total = registry.histogram(name('TotalTimeMs'))
+    const histogram = (what: string): Histogram =>
+      registry.histogram(`kafka.network:type=RequestMetrics,name=${what},request=${request}`)
+    this.#requests = registry.counter(`kafka.network:type=RequestMetrics,name=RequestsPerSec,request=${request}`)
+    this.#bytes = histogram('RequestBytes')
+    this.#queue = histogram('RequestQueueTimeMs')
+    this.#local = histogram('LocalTimeMs')
+    this.#remote = histogram('RemoteTimeMs')
+    this.#throttle = histogram('ThrottleTimeMs')
+    this.#responseQueue = histogram('ResponseQueueTimeMs')
+    this.#send = histogram('ResponseSendTimeMs')
+    this.#total = histogram('TotalTimeMs')
   }
 
   came(bytes: number, now: number): void {
@@ -28,13 +52,23 @@ export class RequestMeter {
     this.#sum?.came(bytes, now)
   }
 
-  /** `localMs`: until the handler had done what it could without waiting. */
-  answered(localMs: number, totalMs: number, now: number): void {
+  answered(times: RequestTimes, now: number): void {
+    const { queueMs, localMs, remoteMs, responseQueueMs, sendMs } = times
+    put(this.#queue, queueMs, now)
     this.#local.record(localMs, now)
-    this.#remote.record(totalMs - localMs, now)
-    this.#total.record(totalMs, now)
-    this.#sum?.answered(localMs, totalMs, now)
+    put(this.#remote, remoteMs, now)
+    this.#throttle.recordZero(now)
+    put(this.#responseQueue, responseQueueMs, now)
+    put(this.#send, sendMs, now)
+    this.#total.record(queueMs + localMs + remoteMs + responseQueueMs + sendMs, now)
+    this.#sum?.answered(times, now)
   }
+}
+
+/** Most requests wait for nothing. */
+function put(histogram: Histogram, ms: number, now: number): void {
+  if (ms === 0) histogram.recordZero(now)
+  else histogram.record(ms, now)
 }
 
 export class RequestMetrics {
@@ -44,14 +78,28 @@ export class RequestMetrics {
   readonly #meters: RequestMeter[] = []
   readonly #consumerFetch: RequestMeter
   readonly #followerFetch: RequestMeter
+  readonly #errors: ErrorCounts[] = []
 
   constructor(registry: MetricRegistry) {
-    for (const api of Object.values(apis)) this.#meters[api.key] = new RequestMeter(registry, api.name)
+    for (const api of Object.values(apis)) {
+      this.#meters[api.key] = new RequestMeter(registry, api.name)
+      const errors = new ErrorCounts(api)
+      this.#errors[api.key] = errors
+      registry.collect((add) => {
+        for (const [error, count] of errors.nonZero())
+          add(`kafka.network:type=RequestMetrics,name=ErrorsPerSec,request=${api.name},error=${error}`, count, 'counter')
+      })
+    }
     const fetch = this.#meters[ApiKey.Fetch]
     this.#consumerFetch = new RequestMeter(registry, 'FetchConsumer', fetch)
     this.#followerFetch = new RequestMeter(registry, 'FetchFollower', fetch)
     this.bytesOut = registry.counter('kafka.server:type=socket-server-metrics,name=outgoing-byte-total')
     this.connectionsRefused = registry.counter('kafka.server:type=socket-server-metrics,name=connection-refused-total')
+  }
+
+  /** Of every answer, `NONE` too. */
+  errorsOf(apiKey: number): ErrorCounts {
+    return this.#errors[apiKey]!
   }
 
   /** Fetches of consumers and of followers are counted apart and together, as in 1.1. */

@@ -45,7 +45,7 @@ interface Fixture {
 }
 
 async function fixture(
-  options: { maxIdleMs?: number; perIp?: number; metadata?: ErasedHandler['handle'] } = {},
+  options: { maxIdleMs?: number; perIp?: number; metadata?: ErasedHandler['handle']; keepsReading?: boolean } = {},
 ): Promise<Fixture> {
   const clock = new VirtualClock()
   const net = new TestNet()
@@ -75,7 +75,11 @@ async function fixture(
   served[0] = { api: apis.Produce, entry: { handle: later(produces as never), fail: () => undefined } }
   served[3] = {
     api: apis.Metadata,
-    entry: { handle: options.metadata ?? later(metadatas as never), fail: (_request, error) => emptyMetadata(error) },
+    entry: {
+      handle: options.metadata ?? later(metadatas as never),
+      fail: (_request, error) => emptyMetadata(error),
+      keepsReading: () => options.keepsReading === true,
+    },
   }
   served[18] = { api: apis.ApiVersions, entry: { handle: () => ({ errorCode: 0, apiVersions: [] }), fail: () => undefined } }
   await server.bind()
@@ -122,6 +126,25 @@ test('any other request has the connection for itself', async () => {
   await turn()
   assert.deepEqual([[...produces.keys()], connection.isPaused], [[2, 4], false])
   assert.deepEqual(ids(connection), [1, 2, 3])
+})
+
+test('a request that keeps the connection reading has it for itself all the same', async () => {
+  const { open, produces, metadatas } = await fixture({ keepsReading: true })
+  const connection = open()
+  connection.receive(metadataFrame(1))
+  assert.equal(connection.isPaused, false)
+  connection.receive(produceFrame(2))
+  assert.deepEqual([[...produces.keys()], connection.isPaused], [[], true])
+  metadatas.get(1)!.respond(emptyMetadata() as never)
+  await turn()
+  assert.deepEqual([[...produces.keys()], connection.isPaused], [[2], false])
+  connection.receive(metadataFrame(3))
+  assert.deepEqual([[...metadatas.keys()], connection.isPaused], [[1], true], 'not beside the produce request')
+  produces.get(2)!.respond(produced(2))
+  await turn()
+  metadatas.get(3)!.respond(emptyMetadata() as never)
+  await turn()
+  assert.deepEqual([ids(connection), connection.isPaused], [[1, 2, 3], false])
 })
 
 test('requests answered inside one read leave in one write', async () => {

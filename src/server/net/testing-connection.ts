@@ -27,13 +27,15 @@ export class TestConnection implements Connection {
   }
 
   #deliver(): void {
+    const read: Buffer[] = []
     while (this.#waiting.length > 0 && !this.isPaused && !this.isEnded) {
-      // The port's buffer is shared: what a frame was must not be readable later.
       const shared = Buffer.concat([Buffer.alloc(3), this.#waiting.shift()!])
+      read.push(shared)
       this.receiver.onFrame(shared, 3, shared.length)
-      shared.fill(0xee)
     }
     this.receiver.onReadEnd?.()
+    // The port's buffer is shared: what a frame was must not be readable after the read.
+    for (const shared of read) shared.fill(0xee)
   }
 
   write(buffer: Uint8Array, released?: () => void): boolean {

@@ -1,0 +1,62 @@
+/** The platform serves every socket that is ready before it looks at timers: with hundreds of them that is one very long turn. */
+const DEFAULT_BUDGET_MS = 8
+
+/**
+ * Ends a turn of the loop that takes long: what comes after the budget is put off until others (timers, and who was put off before) have
+ * had their turn. Costs a look at the clock per read, and a callback at the end of a turn only every few milliseconds.
+ */
+export class TurnBudget {
+  readonly #budgetMs: number
+  /** When the present turn was last known to be young. */
+  #since = performance.now()
+  /** The end of the turn is waited for. */
+  #isWatched = false
+  #waiting: (() => void)[] = []
+  #next = 0
+
+  constructor(budgetMs = DEFAULT_BUDGET_MS) {
+    this.#budgetMs = budgetMs
+  }
+
+  /** To be asked before a piece of work; when true, the work belongs into `putOff`. */
+  get isUsedUp(): boolean {
+    const now = performance.now()
+    const isLong = now - this.#since >= this.#budgetMs
+    if (!isLong) return false
+    // Perhaps that were many short turns: the watch tells.
+    if (this.#isWatched) return true
+    this.#watch(now)
+    return this.#budgetMs === 0
+  }
+
+  /** Runs in a later turn, in the order of the calls. */
+  putOff(work: () => void): void {
+    this.#waiting.push(work)
+    if (!this.#isWatched) this.#watch(performance.now())
+  }
+
+  #watch(now: number): void {
+    this.#isWatched = true
+    this.#since = now
+    setImmediate(() => this.#endOfTurn())
+  }
+
+  #endOfTurn(): void {
+    this.#isWatched = false
+    this.#since = performance.now()
+    while (this.#next < this.#waiting.length) {
+      this.#waiting[this.#next++]!()
+      if (performance.now() - this.#since >= this.#budgetMs) break
+    }
+    if (this.#next === this.#waiting.length) {
+      this.#waiting = []
+      this.#next = 0
+      return
+    }
+    if (this.#next > 256) {
+      this.#waiting.splice(0, this.#next)
+      this.#next = 0
+    }
+    if (!this.#isWatched) this.#watch(performance.now())
+  }
+}
