@@ -11,6 +11,15 @@ import type { PartitionState } from '../../zk/znodes/types.ts'
 import { BrokerProcess, distribution, eventually, freePorts, run } from './brokers.ts'
 import { endSession, ZooKeeperProxy } from './zookeeper-proxy.ts'
 
+/** Internal topics that one broker can hold, of few partitions. */
+export const SMALL_INTERNAL_TOPICS = {
+  'offsets.topic.num.partitions': 2,
+  'offsets.topic.replication.factor': 1,
+  'transaction.state.log.num.partitions': 2,
+  'transaction.state.log.replication.factor': 1,
+  'transaction.state.log.min.isr': 1,
+} as const
+
 export interface ClusterOptions {
   readonly brokers: number
   readonly properties?: Readonly<Record<string, string | number | boolean>>

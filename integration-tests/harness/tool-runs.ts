@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { distribution, eventually, type Ran, run } from './brokers.ts'
+import type { TestCluster } from './cluster.ts'
 import { golden } from './golden.ts'
 
 export interface ToolRun {
@@ -28,6 +29,16 @@ export interface ToolRunner {
   readonly masks: () => Readonly<Record<string, string>>
   /** Applied to both outputs: order of sets, figures, words of the virtual machine. */
   readonly same?: (text: string) => string
+}
+
+/** What the masks of the recordings stand for in a cluster of two. */
+export function clusterMasks(cluster: TestCluster, directory?: string): Record<string, string> {
+  return {
+    '<zk>': cluster.zookeeper,
+    '<port-0>': String(cluster.broker(0).options.port),
+    '<port-1>': String(cluster.broker(1).options.port),
+    ...(directory === undefined ? {} : { '<dir>': directory }),
+  }
 }
 
 /** Times, and frames and causes of stack traces, are never equal. */

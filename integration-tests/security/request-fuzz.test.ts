@@ -8,7 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { eventually, kcat } from '../harness/brokers.ts'
-import { TestCluster } from '../harness/cluster.ts'
+import { SMALL_INTERNAL_TOPICS, TestCluster } from '../harness/cluster.ts'
 import { golden } from '../harness/golden.ts'
 import { Lane, Pulse, type Question, question, type Tally } from './request-flood.ts'
 
@@ -66,11 +66,7 @@ describe('mutated requests', () => {
         'auto.create.topics.enable': false,
         // Waiting requests (groups, long polls) keep their connection until then, as in 1.1.
         'connections.max.idle.ms': 2000,
-        'offsets.topic.replication.factor': 1,
-        'offsets.topic.num.partitions': 2,
-        'transaction.state.log.replication.factor': 1,
-        'transaction.state.log.num.partitions': 2,
-        'transaction.state.log.min.isr': 1,
+        ...SMALL_INTERNAL_TOPICS,
       },
     })
     await cluster.createTopic('t', 1, 1)

@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { BatchBuilder } from '../../src/protocol/records/builder.ts'
 import type { BrokerProcess } from '../harness/brokers.ts'
 import { eventually, run } from '../harness/brokers.ts'
-import { TestCluster } from '../harness/cluster.ts'
+import { SMALL_INTERNAL_TOPICS, TestCluster } from '../harness/cluster.ts'
 import { ask } from '../harness/wire.ts'
 import { GenuineBroker } from './genuine-broker.ts'
 import type { Partition } from './log-view.ts'
@@ -191,11 +191,7 @@ async function main(program: string): Promise<void> {
     'log.cleaner.backoff.ms': 300,
     'log.flush.start.offset.checkpoint.interval.ms': CHECKPOINT_MS,
     'log.cleaner.dedupe.buffer.size': 4_000_000,
-    'offsets.topic.num.partitions': 2,
-    'offsets.topic.replication.factor': 1,
-    'transaction.state.log.num.partitions': 2,
-    'transaction.state.log.replication.factor': 1,
-    'transaction.state.log.min.isr': 1,
+    ...SMALL_INTERNAL_TOPICS,
     'zookeeper.session.timeout.ms': 6000,
   }
   const cluster = await TestCluster.start({ brokers: 1, properties })

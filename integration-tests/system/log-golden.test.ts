@@ -8,7 +8,7 @@ import { gunzipSync } from 'node:zlib'
 import { goldenSet } from '../../src/log/testing-logs.ts'
 import { recordsOf } from '../../src/protocol/records/record.ts'
 import { eventually } from '../harness/brokers.ts'
-import { TestCluster } from '../harness/cluster.ts'
+import { SMALL_INTERNAL_TOPICS, TestCluster } from '../harness/cluster.ts'
 import { ask } from '../harness/wire.ts'
 import type { Partition } from './log-view.ts'
 import { COMMITTED, fetchAll, offsetOf, recordsIn, UNCOMMITTED } from './log-view.ts'
@@ -127,11 +127,7 @@ describe('log directories of a genuine broker', () => {
         'log.retention.hours': -1,
         'log.cleaner.enable': false,
         'auto.create.topics.enable': false,
-        'offsets.topic.num.partitions': 2,
-        'offsets.topic.replication.factor': 1,
-        'transaction.state.log.num.partitions': 2,
-        'transaction.state.log.replication.factor': 1,
-        'transaction.state.log.min.isr': 1,
+        ...SMALL_INTERNAL_TOPICS,
       }
       const cluster = await TestCluster.start({ brokers: 1, stopped: true, properties })
       try {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { distribution, eventually, kcat, run } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
-import { runUntilAsRecorded, toolRuns } from '../harness/tool-runs.ts'
+import { clusterMasks, runUntilAsRecorded, toolRuns } from '../harness/tool-runs.ts'
 
 const deletions = (...list: (readonly [string, number, number])[]): string =>
   JSON.stringify({ partitions: list.map(([topic, partition, offset]) => ({ topic, partition, offset })), version: 1 })
@@ -92,11 +92,7 @@ describe('tools that ask brokers against the genuine recordings', () => {
     rmSync(directory, { recursive: true, force: true })
   })
 
-  const masks = (): Record<string, string> => ({
-    '<port-0>': String(cluster.broker(0).options.port),
-    '<port-1>': String(cluster.broker(1).options.port),
-    '<dir>': directory,
-  })
+  const masks = (): Record<string, string> => clusterMasks(cluster, directory)
   // Offsets first: the deletions change them.
   const tools: readonly (readonly [tool: string, recording: string, sorted: boolean])[] = [
     ['kafka.tools.GetOffsetShell', 'get-offset', true],

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { distribution, run } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
-import { runAsRecorded, runUntilAsRecorded, toolRuns } from '../harness/tool-runs.ts'
+import { clusterMasks, runAsRecorded, runUntilAsRecorded, toolRuns } from '../harness/tool-runs.ts'
 
 /** Children of a znode and fields of sets come in any order; the topics that are there are those of the recording. */
 function same(text: string): string {
@@ -38,11 +38,7 @@ describe('kafka-configs.sh against the genuine recording', () => {
   })
   after(() => cluster.close())
 
-  const masks = (): Record<string, string> => ({
-    '<zk>': cluster.zookeeper,
-    '<port-0>': String(cluster.broker(0).options.port),
-    '<port-1>': String(cluster.broker(1).options.port),
-  })
+  const masks = (): Record<string, string> => clusterMasks(cluster)
   for (const [i, recorded] of toolRuns('configs').entries()) {
     it(`run ${i + 1}: ${recorded.args.join(' ').slice(0, 140)}`, async () => {
       const compare = recorded.args.includes('--describe') ? runUntilAsRecorded : runAsRecorded

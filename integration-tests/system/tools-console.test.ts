@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { createAdmin, createProducer } from '../../src/client/index.ts'
 import { distribution, eventually, kcat, type Ran, run } from '../harness/brokers.ts'
-import { TestCluster } from '../harness/cluster.ts'
-import { runAsRecorded, runUntilAsRecorded, type ToolRun, toolRuns } from '../harness/tool-runs.ts'
+import { SMALL_INTERNAL_TOPICS, TestCluster } from '../harness/cluster.ts'
+import { clusterMasks, runAsRecorded, runUntilAsRecorded, type ToolRun, toolRuns } from '../harness/tool-runs.ts'
 
 const producerTool = join(distribution, 'bin', 'kafka-console-producer.sh')
 const consumerTool = join(distribution, 'bin', 'kafka-console-consumer.sh')
@@ -65,15 +65,7 @@ const faster = (recorded: ToolRun): ToolRun => ({
   args: recorded.args.map((word, i) => (recorded.args[i - 1] === '--timeout-ms' ? TIMEOUT_MS : word)),
 })
 
-/** Internal topics of a small cluster. */
-const properties = {
-  'offsets.topic.num.partitions': 2,
-  'offsets.topic.replication.factor': 1,
-  'transaction.state.log.num.partitions': 1,
-  'transaction.state.log.replication.factor': 1,
-  'transaction.state.log.min.isr': 1,
-  'group.initial.rebalance.delay.ms': 0,
-}
+const properties = { ...SMALL_INTERNAL_TOPICS, 'group.initial.rebalance.delay.ms': 0 }
 
 describe('console tools against the genuine recordings', () => {
   let cluster: TestCluster
@@ -101,12 +93,7 @@ describe('console tools against the genuine recordings', () => {
     rmSync(directory, { recursive: true, force: true })
   })
 
-  const masks = (): Record<string, string> => ({
-    '<zk>': cluster.zookeeper,
-    '<port-0>': String(cluster.broker(0).options.port),
-    '<port-1>': String(cluster.broker(1).options.port),
-    '<dir>': directory,
-  })
+  const masks = (): Record<string, string> => clusterMasks(cluster, directory)
 
   /** 12 and 17 did not end by themselves; see below. */
   const endless = [12, 17]

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { distribution, eventually, run } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
-import { runAsRecorded, runUntilAsRecorded, toolRuns } from '../harness/tool-runs.ts'
+import { clusterMasks, runAsRecorded, runUntilAsRecorded, toolRuns } from '../harness/tool-runs.ts'
 
 const plan = (...partitions: object[]): string => JSON.stringify({ version: 1, partitions })
 const move = (topic: string, partition: number, replicas: readonly number[], more: object = {}): object => ({
@@ -93,12 +93,7 @@ describe('partition tools against the genuine recordings', () => {
     rmSync(directory, { recursive: true, force: true })
   })
 
-  const masks = (): Record<string, string> => ({
-    '<zk>': cluster.zookeeper,
-    '<port-0>': String(cluster.broker(0).options.port),
-    '<port-1>': String(cluster.broker(1).options.port),
-    '<dir>': directory,
-  })
+  const masks = (): Record<string, string> => clusterMasks(cluster, directory)
   const settled = (): Promise<boolean> =>
     eventually('nothing under way', async () => {
       const [moves, elections] = [await cluster.zk.getReassignments(), await cluster.zk.getPreferredReplicaElection()]

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { distribution, kcat, run } from '../harness/brokers.ts'
-import { TestCluster } from '../harness/cluster.ts'
-import { runAsRecorded, toolRuns } from '../harness/tool-runs.ts'
+import { SMALL_INTERNAL_TOPICS, TestCluster } from '../harness/cluster.ts'
+import { clusterMasks, runAsRecorded, toolRuns } from '../harness/tool-runs.ts'
 
 /** Times and figures. Between the total and the table of metrics there may be progress. */
 function same(text: string): string {
@@ -27,15 +27,7 @@ const withoutIdleThreads = (text: string): string =>
 /** Names of our metrics are names of 1.1's. */
 const metricNames = (text: string): string[] => [...text.matchAll(/^(\S+:\S+:\{.*?\}) +: /gm)].map(([, name = '']) => name)
 
-/** Internal topics of a small cluster. */
-const properties = {
-  'offsets.topic.num.partitions': 2,
-  'offsets.topic.replication.factor': 1,
-  'transaction.state.log.num.partitions': 1,
-  'transaction.state.log.replication.factor': 1,
-  'transaction.state.log.min.isr': 1,
-  'group.initial.rebalance.delay.ms': 0,
-}
+const properties = { ...SMALL_INTERNAL_TOPICS, 'group.initial.rebalance.delay.ms': 0 }
 
 describe('performance tools against the genuine recordings', () => {
   let cluster: TestCluster
@@ -50,13 +42,7 @@ describe('performance tools against the genuine recordings', () => {
     rmSync(directory, { recursive: true, force: true })
   })
 
-  const masks = (): Record<string, string> => ({
-    '<zk>': cluster.zookeeper,
-    '<port-0>': String(cluster.broker(0).options.port),
-    '<port-1>': String(cluster.broker(1).options.port),
-    '<dir>': directory,
-    '<float>.<float>': '127.0.0.1',
-  })
+  const masks = (): Record<string, string> => ({ ...clusterMasks(cluster, directory), '<float>.<float>': '127.0.0.1' })
 
   const producing = toolRuns('producer-perf')
   for (const [i, recorded] of producing.entries()) {

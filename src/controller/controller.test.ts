@@ -259,6 +259,20 @@ describe('controllers come and go', () => {
     assert.deepEqual(ids, Array(3).fill(cluster.controller.id))
   })
 
+  test('/controller goes again before the watch on it is armed anew: nobody is told, and yet there is a controller', async () => {
+    const cluster = new TestCluster()
+    await cluster.start(0)
+    await cluster.settle()
+    const { session, controller } = cluster.broker(0)
+    session.holdWatches = true
+    cluster.tree.put('/controller', '{"version":1,"brokerid":7,"timestamp":"0"}')
+    cluster.tree.remove('/controller')
+    session.releaseWatches()
+    await cluster.settle()
+    assert.deepEqual([controller.isActive, controller.controllerEpoch], [true, 2])
+    assert.deepEqual(await cluster.problems(), [])
+  })
+
   test('a zombie controller changes nothing and resigns', async () => {
     const cluster = await threeBrokers()
     await cluster.createTopic('t', [2, 1, 0])

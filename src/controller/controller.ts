@@ -139,7 +139,9 @@ class KafkaController implements Controller {
         await this.readController()
         return this.elect()
       case 'ControllerChange':
-        return this.readController()
+        await this.readController()
+        // It has gone again before the watch was armed anew, so that nobody is told; 1.1 stays without a controller.
+        return this.activeControllerId === -1 ? this.elect() : undefined
       case 'Reelect':
         await this.readController()
         return this.elect()

@@ -4,7 +4,7 @@ import { MemoryDisk } from '../ports/memory/memory-disk.ts'
 import { SeededRng } from '../ports/memory/seeded-rng.ts'
 import { VirtualClock } from '../ports/memory/virtual-clock.ts'
 import { ErrorCode } from '../protocol/errors.ts'
-import { BatchBuilder } from '../protocol/records/builder.ts'
+import { BatchBuilder, endTransactionMarker } from '../protocol/records/builder.ts'
 import type { PartitionLog } from './log.ts'
 import type { BrokerLogManager } from './log-manager.ts'
 import { DATA, finish, GOLDEN_WALL, logConfig, openManager, T0 } from './testing-logs.ts'
@@ -386,6 +386,48 @@ describe('retention', () => {
     manager.cleanupLogs()
     assert.deepEqual(bases(log), [2])
     await finish(clock, manager.shutdown())
+  })
+})
+
+describe('a fence of which the marker that raised the epoch is all there is', () => {
+  const DAYS_7 = 604_800_000
+  const written = (producerEpoch: number): Buffer =>
+    new BatchBuilder({ producerId: 7, producerEpoch, baseSequence: 0, transactional: true })
+      .append(GOLDEN_WALL, null, Buffer.from('v'))
+      .build()
+  const fence = (log: PartitionLog): void => {
+    const marker = { commit: false, producerId: 7, producerEpoch: 1, coordinatorEpoch: 0, timestamp: GOLDEN_WALL }
+    assert.equal(log.appendAsLeader(endTransactionMarker(marker), 0, false).error, 0)
+  }
+  const isFenced = (log: PartitionLog): void => {
+    for (const isFromClient of [true, false])
+      assert.equal(log.appendAsLeader(written(0), 0, isFromClient).error, ErrorCode.INVALID_PRODUCER_EPOCH)
+  }
+
+  it('lasts as long as a producer is remembered', async () => {
+    const { log, clock } = await bed()
+    fence(log)
+    // The wall clock only: what periodic tasks do is not the question.
+    clock.wallOffset += GOLDEN_WALL + DAYS_7 - 1 - clock.wall()
+    log.removeExpiredProducers()
+    isFenced(log)
+    clock.wallOffset++
+    log.removeExpiredProducers()
+    assert.equal(log.appendAsLeader(written(0), 0, false).error, 0)
+  })
+
+  it('outlives restarts, orderly or not; counted from there it ends', async () => {
+    const first = await bed()
+    fence(first.log)
+    await finish(first.clock, first.manager.shutdown())
+    const second = await bed({}, first.disk, first.clock)
+    isFenced(second.log)
+    first.disk.processCrash()
+    const third = await bed({}, first.disk, first.clock)
+    isFenced(third.log)
+    third.clock.wallOffset += DAYS_7
+    third.log.removeExpiredProducers()
+    assert.equal(third.log.appendAsLeader(written(0), 0, true).error, 0)
   })
 })
 

@@ -175,7 +175,7 @@ export class ProducerSnapshots {
       try {
         this.#logger.info(`Loading producer state from snapshot file '${path}'`)
         for (const entry of decodeSnapshot(this.#disk.readFile(path)))
-          if (this.#isWanted(entry, logStartOffset, wall)) this.state.load(entry)
+          if (this.#isWanted(entry, logStartOffset, wall)) this.state.load(entry, wall)
         this.#lastSnapshotOffset = this.mapEndOffset = offset
         return
       } catch (error) {
@@ -188,6 +188,8 @@ export class ProducerSnapshots {
   }
 
   #isWanted(entry: ProducerEntry, logStartOffset: number, wall: number): boolean {
+    // Without a batch, all it says is that a marker raised the epoch. 1.1 drops it, and the fenced producer writes again after a restart.
+    if (entry.lastOffset < 0 && entry.coordinatorEpoch >= 0) return true
     if (entry.lastOffset < logStartOffset) return false
     return entry.currentTxnFirstOffset >= 0 || wall - entry.timestamp < this.#expirationMs
   }

@@ -15,7 +15,10 @@ import { batchMaxTimestamp, readEndTxnMarker } from './batch-fields.ts'
 export const REMEMBERED_BATCHES = 5
 const NONE = -1
 
-/** Checks of a leader append (log-and-replication 2.4). `full`: client data; `epochOnly`: client writes to `__consumer_offsets`. */
+/**
+ * Checks of a leader append (log-and-replication 2.4). `full`: client data; `epochOnly`: client writes to `__consumer_offsets`; `none`: what the
+ * coordinators write, of which only the offsets of a fenced producer are refused.
+ */
 export type ProducerValidation = 'full' | 'epochOnly' | 'none'
 
 /** What `.snapshot` keeps of a producer; also what the coordinators may look at. */
@@ -61,6 +64,8 @@ class Producer {
   epoch = NONE
   coordinatorEpoch = NONE
   txnFirstOffset = NONE
+  /** Timestamp of the marker that raised the epoch; snapshots of 1.1 do not have it. */
+  fenceTimestamp = NONE
   count = 0
   #head = 0
   readonly #sequences = new Int32Array(REMEMBERED_BATCHES)
@@ -141,6 +146,7 @@ class Producer {
     copy.epoch = this.epoch
     copy.coordinatorEpoch = this.coordinatorEpoch
     copy.txnFirstOffset = this.txnFirstOffset
+    copy.fenceTimestamp = this.fenceTimestamp
     for (let i = 0; i < this.count; i++) {
       const slot = this.#slot(i)
       copy.remember(this.#sequences[slot]!, this.#deltas[slot]!, this.#offsets[slot]!, this.#timestamps[slot]!)
@@ -204,14 +210,22 @@ export class ProducerState {
         return DUPLICATE
       }
     }
-    if (validation !== 'none') {
-      const error = this.#checkSequence(known, id, epoch, first, validation)
-      if (error !== 0) return error
-    }
+    const error =
+      validation === 'none' ? this.#checkCoordinatorWrite(known, epoch) : this.#checkSequence(known, id, epoch, first, validation)
+    if (error !== 0) return error
     if (known !== undefined && known.txnFirstOffset !== NONE && !isTransactional(buffer, position)) {
       return this.#refuse(ErrorCode.INVALID_TXN_STATE, `Expected transactional write from producer ${id}`)
     }
     return 0
+  }
+
+  /**
+   * Offsets of a transaction, which the group coordinator writes. 1.1 takes them under any epoch: a fenced producer's would stay open for ever,
+   * or be committed by its successor. That the epoch was raised is proven by a marker; without one here, the coordinator's word counts as in 1.1.
+   */
+  #checkCoordinatorWrite(known: Producer | undefined, epoch: number): number {
+    if (known === undefined || known.coordinatorEpoch === NONE || epoch >= known.epoch) return 0
+    return this.#refuseEpoch(epoch, known.epoch)
   }
 
   #checkSequence(known: Producer | undefined, id: number, epoch: number, first: number, validation: ProducerValidation): number {
@@ -274,7 +288,10 @@ export class ProducerState {
     if (isControlBatch(buffer, position)) {
       const marker = readEndTxnMarker(buffer, position)
       // An empty control batch is all that compaction left of a transaction.
-      if (marker !== undefined) this.#applyMarker(id, epoch, last, marker.commit, marker.coordinatorEpoch)
+      if (marker !== undefined) {
+        this.#noteFence(id, epoch, batchMaxTimestamp(buffer, position))
+        this.#applyMarker(id, epoch, last, marker.commit, marker.coordinatorEpoch)
+      }
       return
     }
     const producer = this.#modify(id)
@@ -294,6 +311,11 @@ export class ProducerState {
     producer.txnFirstOffset = NONE
     producer.coordinatorEpoch = coordinatorEpoch
     this.#completed.push({ producerId: id, firstOffset, lastOffset: offset, aborted: !commit })
+  }
+
+  #noteFence(id: number, epoch: number, timestamp: number): void {
+    const producer = this.#modify(id)
+    if (epoch > producer.epoch) producer.fenceTimestamp = timestamp
   }
 
   /** True when `apply` met a marker since the last `takeCompleted`. */
@@ -365,20 +387,25 @@ export class ProducerState {
     removeWhere(this.#unreplicated, (transaction) => transaction.lastOffset < logStartOffset)
   }
 
-  /** Drops producers idle for `expirationMs` that have no open transaction; 1.1 goes by the timestamp of their last batch. */
+  /**
+   * Drops producers idle for `expirationMs` that have no open transaction. 1.1 goes by the timestamp of their last batch only, and so forgets at
+   * once whom a marker has just fenced (KAFKA-9144).
+   */
   removeExpired(wall: number, expirationMs: number): void {
     for (const [key, producer] of this.#producers) {
-      if (producer.txnFirstOffset === NONE && wall - producer.lastTimestamp >= expirationMs) this.#producers.delete(key)
+      const lastTimestamp = Math.max(producer.lastTimestamp, producer.fenceTimestamp)
+      if (producer.txnFirstOffset === NONE && wall - lastTimestamp >= expirationMs) this.#producers.delete(key)
     }
   }
 
-  /** From a snapshot. */
-  load(entry: ProducerEntry): void {
+  /** From a snapshot. How old a fence without a batch is does not stand there; it lasts from `wall` on. */
+  load(entry: ProducerEntry, wall: number): void {
     const producer = new Producer(entry.producerId)
     producer.epoch = entry.producerEpoch
     producer.coordinatorEpoch = entry.coordinatorEpoch
     producer.txnFirstOffset = entry.currentTxnFirstOffset
     if (entry.lastOffset >= 0) producer.remember(entry.lastSequence, entry.offsetDelta, entry.lastOffset, entry.timestamp)
+    else producer.fenceTimestamp = wall
     this.#producers.set(keyOf(entry.producerId), producer)
     if (entry.currentTxnFirstOffset !== NONE) {
       this.#open({ producerId: entry.producerId, firstOffset: entry.currentTxnFirstOffset, lastOffset: NONE })

@@ -87,7 +87,7 @@ describe('producer snapshots', () => {
       coordinatorEpoch: -1,
       currentTxnFirstOffset: 70,
     }
-    state.load(entry)
+    state.load(entry, 0)
     assert.equal(state.firstUnstableOffset, 70)
     const bytes = encodeSnapshot(state)
     assert.equal(bytes.length, 56)

@@ -99,6 +99,43 @@ describe('WriteTxnMarkers', () => {
   })
 })
 
+/** As the group coordinator does with TxnOffsetCommit: error and offset, when all replicas have it. */
+async function writeOffsets(bench: Bench, broker: number, producerEpoch: number): Promise<string | undefined> {
+  let answer: string | undefined
+  const topic = new ReplicatedStateTopic(TOPIC, 1, bench.replicas(broker), bench.clock)
+  topic.append(0, transactional(producerEpoch), -1, 5000, (error, offset) => (answer = `${error} at ${offset}`))
+  await bench.run(100)
+  return answer
+}
+
+describe('offsets of a transaction', () => {
+  const FENCED = `${ErrorCode.INVALID_PRODUCER_EPOCH} at -1`
+
+  it('are refused by an older epoch once a marker came, also by the next leader: nobody would ever end their transaction', async () => {
+    const bench = await leadingBench()
+    assert.equal(await writeOffsets(bench, 1, 3), '0 at 0')
+    write(bench, 1, [marker({ producerEpoch: 4, transactionResult: false })])
+    await bench.run(100)
+    assert.equal(await writeOffsets(bench, 1, 3), FENCED)
+    bench.elect(2, [1, 2, 3])
+    bench.announce()
+    await bench.run(500)
+    assert.equal(await writeOffsets(bench, 2, 3), FENCED)
+    const log = bench.replicas(2).partition(TOPIC, 0)!.log!
+    assert.deepEqual([log.logEndOffset, log.lastStableOffset], [2, 2])
+    // Into the transaction of the successor, whose commit would count for them.
+    assert.equal(await writeOffsets(bench, 2, 5), '0 at 2')
+    assert.equal(await writeOffsets(bench, 2, 3), FENCED)
+    assert.equal(await writeOffsets(bench, 2, 5), '0 at 3')
+  })
+
+  it('count under any epoch while no marker came, as those of 1.1.1, which never looks at it', async () => {
+    const bench = await leadingBench()
+    assert.equal(await writeOffsets(bench, 1, 3), '0 at 0')
+    assert.equal(await writeOffsets(bench, 1, 1), '0 at 1')
+  })
+})
+
 describe('a state topic on replicas', () => {
   const record = (value: string): Buffer =>
     new BatchBuilder().append(1_500_000_000_000, Buffer.from('k'), Buffer.from(value)).build()

@@ -1,3 +1,4 @@
+import type { ResponseOf } from '../protocol/apis/index.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import type { Breakage } from './breakages.ts'
 import type { SimClient } from './client.ts'
@@ -13,6 +14,8 @@ export interface CopierOptions {
   /** Consumer group whose offsets say how far the copy has come; also the transactional id. */
   readonly group: string
   readonly breaks: ReadonlySet<Breakage>
+  /** Who leads the group's partition of `__consumer_offsets`, by ZooKeeper, now. */
+  readonly trueCoordinator: () => number | undefined
 }
 
 const TRANSACTION_TIMEOUT_MS = 4000
@@ -36,6 +39,14 @@ export async function runCopier(client: SimClient, history: History, options: Co
 }
 
 type Answer = { readonly errorCode: number }
+
+function readOffsets({ errorCode, responses }: ResponseOf<'OffsetFetch'>): Answer & { readonly offsets: Map<number, number> } {
+  const answers = responses[0]?.partitionResponses ?? []
+  return {
+    errorCode: errorCode || (answers.find((one) => one.errorCode !== 0)?.errorCode ?? 0),
+    offsets: new Map(answers.map(({ partition, offset }) => [partition, Math.max(0, offset)])),
+  }
+}
 
 class Copier {
   readonly #client: SimClient
@@ -85,7 +96,7 @@ class Copier {
 
   /** A new epoch first: after it nothing of an earlier transaction can change the offsets any more. */
   async #begin(): Promise<Session | undefined> {
-    const { group, from, partitions } = this.#options
+    const { group, partitions } = this.#options
     const request = { transactionalId: group, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS }
     const given = await this.#ask(1, (coordinator) =>
       this.#client.call(coordinator, 'InitProducerId', request, ({ errorCode, producerId, producerEpoch }) => ({
@@ -95,20 +106,32 @@ class Copier {
       })),
     )
     if (given === undefined || given.errorCode !== 0) return undefined
-    const topics = [{ topic: from, partitions: Array.from({ length: partitions }, (_, partition) => ({ partition })) }]
-    const committed = await this.#ask(0, (coordinator) =>
-      this.#client.call(coordinator, 'OffsetFetch', { groupId: group, topics }, ({ errorCode, responses }) => ({
-        errorCode: errorCode || (responses[0]?.partitionResponses.find((one) => one.errorCode !== 0)?.errorCode ?? 0),
-        offsets: new Map(responses[0]?.partitionResponses.map(({ partition, offset }) => [partition, Math.max(0, offset)])),
-      })),
-    )
-    if (committed === undefined || committed.errorCode !== 0) return undefined
+    const offsets = await this.#committedOffsets()
+    if (offsets === undefined) return undefined
     return {
       producerId: given.producerId,
       producerEpoch: given.producerEpoch,
       sequences: new Array<number>(partitions).fill(0),
-      positions: Array.from({ length: partitions }, (_, partition) => committed.offsets.get(partition) ?? 0),
+      positions: Array.from({ length: partitions }, (_, partition) => offsets.get(partition) ?? 0),
     }
+  }
+
+  /** By partition. Undefined: unclear, or from a coordinator that was none: in 1.1 it answers what it knows until it hears of its successor. */
+  async #committedOffsets(): Promise<ReadonlyMap<number, number> | undefined> {
+    const { group, from, partitions, trueCoordinator } = this.#options
+    const topics = [{ topic: from, partitions: Array.from({ length: partitions }, (_, partition) => ({ partition })) }]
+    let isTrue = false
+    const committed = await this.#ask(0, async (coordinator) => {
+      const wasTrue = coordinator === trueCoordinator()
+      const answer = await this.#client.call(coordinator, 'OffsetFetch', { groupId: group, topics }, readOffsets)
+      isTrue = wasTrue && coordinator === trueCoordinator()
+      return answer
+    })
+    if (committed === undefined || committed.errorCode !== 0) return undefined
+    if (isTrue) return committed.offsets
+    this.#client.world.reached('offsets from a deposed coordinator')
+    this.#coordinators[0] = undefined
+    return undefined
   }
 
   /** One transaction over one partition. False: begin anew. */

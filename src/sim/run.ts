@@ -176,7 +176,8 @@ class Run {
     for (let i = 0; i < workload.groupMembers; i++)
       this.#client(`member-${i}`, (client) => runGroupMember(client, this.#history, groups, { ...common, group: 'group' }))
     for (let i = 0; i < workload.copiers; i++) {
-      const options = { from: TOPIC, to: COPY_TOPIC, partitions, group: 'copier', breaks: this.#breaks }
+      const trueCoordinator = () => this.#znodes.partitions.get('__consumer_offsets-0')?.leader
+      const options = { from: TOPIC, to: COPY_TOPIC, partitions, group: 'copier', breaks: this.#breaks, trueCoordinator }
       this.#client(`copier-${i}`, (client) => runCopier(client, this.#history, options))
     }
     const nemesis = new Nemesis(

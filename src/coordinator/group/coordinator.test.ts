@@ -41,6 +41,19 @@ describe('offsets', () => {
     assert.deepEqual([second.error, test.fetch()], [ErrorCode.COORDINATOR_NOT_AVAILABLE, 5])
   })
 
+  it('a fenced producer is told so; its offsets do not wait for a marker, and the next ones of its id do', async () => {
+    const test = await new TestCoordinator().start()
+    test.commit(5)
+    test.topic.error = ErrorCode.INVALID_PRODUCER_EPOCH
+    assert.equal(test.commitInTransaction(9, 77).error, ErrorCode.INVALID_PRODUCER_EPOCH)
+    test.topic.error = 0
+    test.coordinator.completeTransaction(77, [G], true)
+    assert.equal(test.fetch(), 5)
+    assert.equal(test.commitInTransaction(6, 77).error, 0)
+    test.coordinator.completeTransaction(77, [G], true)
+    assert.equal(test.fetch(), 6)
+  })
+
   it('offsets.commit.required.acks decides for offsets and groups who is waited for; tombstones for nobody', async () => {
     for (const acks of [-1, 1]) {
       const test = await new TestCoordinator({ commitRequiredAcks: acks }).start()
