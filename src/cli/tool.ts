@@ -1,6 +1,8 @@
 /** What the classic tools have in common: their way of refusing options and of asking. */
+
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
+import { topicExpression, topicPattern } from '../base/topic-pattern.ts'
 import { OptionSyntaxError, type ParsedOptions, renderHelp, type ToolOption } from './jopt.ts'
 
 /** An error with the name that the genuine tool prints for it. */
@@ -110,13 +112,7 @@ export function longOption(given: ParsedOptions, name: string, absent: number): 
 
 /** The classic white-list: a regular expression for the whole name, with `,` for "or"; quotes around it are dropped. Throws `SyntaxError`. */
 export function topicFilter(filter: string): RegExp {
-  const pattern = filter
-    .trim()
-    .replaceAll(',', '|')
-    .replaceAll(' ', '')
-    .replace(/^["']+/, '')
-    .replace(/["']+$/, '')
-  return new RegExp(`^(?:${pattern})$`)
+  return topicPattern(topicExpression(filter))
 }
 
 export function matchesTopicFilter(filter: string, topic: string): boolean {

@@ -9,6 +9,7 @@ import { byTopic } from '../by-topic.ts'
 import type { ClusterClient } from '../cluster-client.ts'
 import type { OldConsumerConfig } from '../config/index.ts'
 import { exceptionOf, type KafkaException } from '../errors.ts'
+import { FETCH_MOVED } from '../fetch-errors.ts'
 import { RecordSetReader } from '../record-reader.ts'
 import { MessageSizeTooLargeException } from './errors.ts'
 import type { OwnedPartition } from './stream.ts'
@@ -19,15 +20,6 @@ type PartitionAnswer = ResponseOf<'Fetch'>['responses'][number]['partitionRespon
 const NO_SESSION = { sessionId: 0, epoch: -1, forgottenTopicsData: [] } as const
 /** How long a broker may wait while some partition is left out because its stream is full: there may be room soon. */
 const SHORT_WAIT_MS = 10
-
-/** Errors of partitions that have moved, or will be there again. */
-const MOVED: ReadonlySet<number> = new Set([
-  ErrorCode.NOT_LEADER_FOR_PARTITION,
-  ErrorCode.REPLICA_NOT_AVAILABLE,
-  ErrorCode.KAFKA_STORAGE_ERROR,
-  ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-  ErrorCode.LEADER_NOT_AVAILABLE,
-])
 
 export class ClassicFetcher {
   readonly #cluster: ClusterClient
@@ -152,7 +144,7 @@ export class ClassicFetcher {
     else if (errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) {
       environment.log.warn(`Current offset ${partition.fetchOffset} for partition ${partition.key} out of range; reset offset`)
       partition.fetchOffset = -1
-    } else if (MOVED.has(errorCode)) {
+    } else if (FETCH_MOVED.has(errorCode)) {
       metadata.requestUpdate()
       this.#pause(partition)
     } else {

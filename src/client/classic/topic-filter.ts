@@ -1,3 +1,4 @@
+import { topicExpression, topicPattern } from '../../base/topic-pattern.ts'
 import { IllegalArgumentException } from '../errors.ts'
 import type { TopicFilter } from './types.ts'
 
@@ -15,15 +16,10 @@ export function blacklist(expressions: string): TopicFilter {
 
 /** Throws IllegalArgumentException for what is no regular expression. */
 export function topicFilter(kind: TopicFilter['kind'], expressions: string): TopicFilter {
-  const regex = expressions
-    .trim()
-    .replaceAll(',', '|')
-    .replaceAll(' ', '')
-    .replace(/^["']+/, '')
-    .replace(/["']+$/, '')
+  const regex = topicExpression(expressions)
   let pattern: RegExp
   try {
-    pattern = new RegExp(`^(?:${regex})$`)
+    pattern = topicPattern(regex)
   } catch {
     throw new IllegalArgumentException(`${regex} is an invalid regex.`)
   }

@@ -14,6 +14,7 @@ import {
   RecordTooLargeException,
   TopicAuthorizationException,
 } from '../errors.ts'
+import { FETCH_MOVED } from '../fetch-errors.ts'
 import { RecordSetReader } from '../record-reader.ts'
 import { type Deserializers, IndexedBatch } from './batches.ts'
 import { FetchSession } from './fetch-session.ts'
@@ -46,15 +47,6 @@ interface Asked {
   readonly epoch: number
   readonly fetchOffset: number
 }
-
-/** Errors after which the metadata are asked for and the fetch is repeated. */
-const MOVED: ReadonlySet<number> = new Set([
-  ErrorCode.NOT_LEADER_FOR_PARTITION,
-  ErrorCode.REPLICA_NOT_AVAILABLE,
-  ErrorCode.KAFKA_STORAGE_ERROR,
-  ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-  ErrorCode.LEADER_NOT_AVAILABLE,
-])
 
 export class Fetcher<K, V> {
   readonly #options: FetcherOptions<K, V>
@@ -192,7 +184,7 @@ export class Fetcher<K, V> {
       partition.lastStableOffset = header.lastStableOffset
       partition.logStartOffset = header.logStartOffset
       this.#buffer(partition, recordSet, header.abortedTransactions)
-    } else if (MOVED.has(errorCode)) {
+    } else if (FETCH_MOVED.has(errorCode)) {
       this.#options.cluster.metadata.requestUpdate()
       this.#pause(partition)
     } else if (errorCode === ErrorCode.UNKNOWN_SERVER_ERROR) {
