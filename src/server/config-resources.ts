@@ -23,6 +23,18 @@ export function uniqueResources<T extends { readonly resourceType: number; reado
   return [...new Map(resources.map((one) => [`${knownResourceType(one.resourceType)} ${one.resourceName}`, one])).values()]
 }
 
+/** Config entries of a request as settings: later entries of one name win. Undefined when some value is null, over which 1.1 falls. */
+export function lastEntries(
+  entries: readonly { readonly configName: string; readonly configValue: string | null }[],
+): Record<string, string> | undefined {
+  const settings: Record<string, string> = {}
+  for (const { configName, configValue } of entries) {
+    if (configValue === null) return undefined
+    settings[configName] = configValue
+  }
+  return settings
+}
+
 /** A broker id as a resource names it; undefined when it is no int32. */
 export function parseBrokerId(name: string): number | undefined {
   if (!/^[+-]?\d+$/.test(name)) return undefined

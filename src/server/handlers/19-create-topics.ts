@@ -3,44 +3,27 @@ import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import type { ApiError } from '../admin-errors.ts'
 import { toApiError } from '../admin-errors.ts'
-import type { MetadataCache } from '../metadata-cache.ts'
+import { lastEntries } from '../config-resources.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
 import { LATER } from '../request-types.ts'
+import type { TopicOutcome } from '../topic-outcomes.ts'
+import { topicErrors, whenLed } from '../topic-outcomes.ts'
 
 type Request = RequestOf<'CreateTopics'>
 type Wanted = Request['createTopicRequests'][number]
 type Response = ResponseInput<'CreateTopics'>
 
 const SUCCESS: ApiError = { code: ErrorCode.NONE, message: null }
-const TIMED_OUT: ApiError = { code: ErrorCode.REQUEST_TIMED_OUT, message: null }
 
-interface Outcome {
-  readonly topic: string
-  readonly error: ApiError
-  /** Partitions that must get a leader. */
-  readonly partitions: readonly number[]
+function answer(outcomes: readonly TopicOutcome[]): Response {
+  return { topicErrors: topicErrors(outcomes) }
 }
 
-function answer(outcomes: readonly Outcome[]): Response {
-  return {
-    topicErrors: outcomes.map(({ topic, error }) => ({ topic, errorCode: error.code, errorMessage: error.message })),
-  }
-}
-
-/** Later entries of one config win. A null value is refused without a message, as in 1.1. */
-function configOf(wanted: Wanted): Record<string, string> | undefined {
-  const config: Record<string, string> = {}
-  for (const { configName, configValue } of wanted.configEntries) {
-    if (configValue === null) return undefined
-    config[configName] = configValue
-  }
-  return config
-}
-
-async function createOne(broker: BrokerServices, wanted: Wanted, validateOnly: boolean): Promise<Outcome> {
+async function createOne(broker: BrokerServices, wanted: Wanted, validateOnly: boolean): Promise<TopicOutcome> {
   const { topic, numPartitions, replicationFactor, replicaAssignment } = wanted
-  const refused = (code: number, message: string | null): Outcome => ({ topic, error: { code, message }, partitions: [] })
-  const config = configOf(wanted)
+  const refused = (code: number, message: string | null): TopicOutcome => ({ topic, error: { code, message }, partitions: [] })
+  const config = lastEntries(wanted.configEntries)
+  // Without a message, as in 1.1.
   if (!config) return refused(ErrorCode.UNKNOWN_SERVER_ERROR, null)
   const hasCounts = numPartitions !== -1 || replicationFactor !== -1
   if (hasCounts && replicaAssignment.length > 0) {
@@ -77,9 +60,9 @@ async function createOne(broker: BrokerServices, wanted: Wanted, validateOnly: b
  * At the same time, so that the controller hears of many topics at once, not of each by itself; names that may collide with each other
  * follow one by one. Outcomes in the order of the request.
  */
-async function createAll(broker: BrokerServices, wanted: readonly Wanted[], validateOnly: boolean): Promise<Outcome[]> {
+async function createAll(broker: BrokerServices, wanted: readonly Wanted[], validateOnly: boolean): Promise<TopicOutcome[]> {
   const mayCollide = ({ topic }: Wanted): boolean => /[._]/.test(topic)
-  const outcomes = new Map<Wanted, Outcome>()
+  const outcomes = new Map<Wanted, TopicOutcome>()
   const create = async (one: Wanted) => outcomes.set(one, await createOne(broker, one, validateOnly))
   await Promise.all(wanted.filter((one) => !mayCollide(one)).map(create))
   for (const one of wanted.filter(mayCollide)) await create(one)
@@ -96,10 +79,6 @@ function duplicateTopics(request: Request): Set<string> {
   return twice
 }
 
-function hasLeaders(cache: MetadataCache, { topic, partitions }: Outcome): boolean {
-  return partitions.every((partition) => (cache.partition(topic, partition)?.leader ?? -1) >= 0)
-}
-
 async function handle(
   broker: BrokerServices,
   ctx: RequestContext<'CreateTopics'>,
@@ -109,7 +88,7 @@ async function handle(
   if (!broker.controller.isActive) return fail(request, ErrorCode.NOT_CONTROLLER)
   const twice = duplicateTopics(request)
   const message = `Create topics request from client \`${ctx.clientId}\` contains multiple entries for the following topics: ${[...twice].join(',')}`
-  const outcomes: Outcome[] = [...twice].map((topic) => ({
+  const outcomes: TopicOutcome[] = [...twice].map((topic) => ({
     topic,
     error: { code: ErrorCode.INVALID_REQUEST, message },
     partitions: [],
@@ -121,17 +100,8 @@ async function handle(
       validateOnly,
     )),
   )
-  const isCreated = ({ error }: Outcome): boolean => error.code === ErrorCode.NONE
-  if (validateOnly || !outcomes.some(isCreated)) return answer(outcomes)
-  const settle = (isReady: (outcome: Outcome) => boolean): Response =>
-    answer(outcomes.map((outcome) => (isCreated(outcome) && !isReady(outcome) ? { ...outcome, error: TIMED_OUT } : outcome)))
-  if (timeout <= 0) return settle(() => false)
-  const cache = broker.metadataCache
-  broker.topicPurgatory.wait(
-    timeout,
-    () => outcomes.every((outcome) => !isCreated(outcome) || hasLeaders(cache, outcome)),
-    () => ctx.respond(settle((outcome) => hasLeaders(cache, outcome))),
-  )
+  if (validateOnly || !outcomes.some(({ error }) => error.code === ErrorCode.NONE)) return answer(outcomes)
+  whenLed(broker, outcomes, timeout, (settled) => ctx.respond(answer(settled)))
   return LATER
 }
 

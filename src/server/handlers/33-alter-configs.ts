@@ -10,6 +10,7 @@ import { toApiError } from '../admin-errors.ts'
 import { DEFAULT_BROKERS_ENTITY } from '../config/dynamic-broker-config.ts'
 import {
   knownResourceType,
+  lastEntries,
   parseBrokerId,
   ResourceType,
   resourceTypeName,
@@ -26,16 +27,6 @@ const SUCCESS: ApiError = { code: ErrorCode.NONE, message: null }
 /** 1.1 falls over a null value. */
 const NULL_VALUE: ApiError = { code: ErrorCode.UNKNOWN_SERVER_ERROR, message: null }
 
-/** Later entries of one name win; undefined: some value is null. */
-function propertiesOf({ configEntries }: Resource): Record<string, string> | undefined {
-  const properties: Record<string, string> = {}
-  for (const { configName, configValue } of configEntries) {
-    if (configValue === null) return undefined
-    properties[configName] = configValue
-  }
-  return properties
-}
-
 /** Replaces all settings of the entity and tells every broker. */
 async function write(
   broker: BrokerServices,
@@ -49,7 +40,7 @@ async function write(
 
 async function alterTopic(broker: BrokerServices, resource: Resource, validateOnly: boolean): Promise<ApiError> {
   const topic = resource.resourceName
-  const properties = propertiesOf(resource)
+  const properties = lastEntries(resource.configEntries)
   if (!properties) return NULL_VALUE
   validateTopicName(topic)
   if (!(await broker.zk.topicExists(topic))) {
@@ -71,7 +62,7 @@ async function alterBroker(broker: BrokerServices, resource: Resource, validateO
       return refused(`Unexpected broker id, expected ${broker.brokerId}, but received ${showResource(resource)}.name`)
     }
   }
-  const properties = propertiesOf(resource)
+  const properties = lastEntries(resource.configEntries)
   if (!properties) return NULL_VALUE
   broker.dynamicConfig.validate(properties, perBroker)
   if (validateOnly) return SUCCESS

@@ -6,32 +6,23 @@ import type { ApiError } from '../admin-errors.ts'
 import { toApiError } from '../admin-errors.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
 import { LATER } from '../request-types.ts'
+import type { TopicOutcome } from '../topic-outcomes.ts'
+import { topicErrors, whenLed } from '../topic-outcomes.ts'
 
 type Request = RequestOf<'CreatePartitions'>
 type Wanted = Request['topicPartitions'][number]
 type Response = ResponseInput<'CreatePartitions'>
 
 const SUCCESS: ApiError = { code: ErrorCode.NONE, message: null }
-const TIMED_OUT: ApiError = { code: ErrorCode.REQUEST_TIMED_OUT, message: null }
 
 /** ZooKeeper's refusal of the path that an empty topic name makes; in 1.1 it fails the whole request. */
 const EMPTY_NAME: ApiError = { code: ErrorCode.UNKNOWN_SERVER_ERROR, message: 'Path must not end with / character' }
 
-interface Outcome {
-  readonly topic: string
-  readonly error: ApiError
-  /** Every partition that must have a leader, old ones too. */
-  readonly partitions: readonly number[]
+function answer(outcomes: readonly TopicOutcome[]): Response {
+  return { throttleTimeMs: 0, topicErrors: topicErrors(outcomes) }
 }
 
-function answer(outcomes: readonly Outcome[]): Response {
-  return {
-    throttleTimeMs: 0,
-    topicErrors: outcomes.map(({ topic, error }) => ({ topic, errorCode: error.code, errorMessage: error.message })),
-  }
-}
-
-function refused(topic: string, code: number, message: string | null): Outcome {
+function refused(topic: string, code: number, message: string | null): TopicOutcome {
   return { topic, error: { code, message }, partitions: [] }
 }
 
@@ -59,7 +50,7 @@ async function addTo(
   wanted: Wanted,
   validateOnly: boolean,
   brokers: ReadonlySet<number>,
-): Promise<Outcome> {
+): Promise<TopicOutcome> {
   const { topic, newPartitions } = wanted
   const { count, assignment } = newPartitions
   const existing = (await broker.zk.getAssignments([topic])).get(topic)
@@ -79,6 +70,7 @@ async function addTo(
       validateOnly,
       ...(added && { assignment: added }),
     })
+    // Old partitions, too, must be led.
     return { topic, error: SUCCESS, partitions: [...whole.keys()] }
   } catch (thrown) {
     const error = toApiError(thrown)
@@ -88,13 +80,13 @@ async function addTo(
 }
 
 /** Topics that are asked for once and not about to be deleted are tried; the others are refused. */
-async function addAll(broker: BrokerServices, { topicPartitions, validateOnly }: Request): Promise<Outcome[] | ApiError> {
+async function addAll(broker: BrokerServices, { topicPartitions, validateOnly }: Request): Promise<TopicOutcome[] | ApiError> {
   const counts = new Map<string, number>()
   for (const { topic } of topicPartitions) counts.set(topic, (counts.get(topic) ?? 0) + 1)
   const deletions = new Set(await broker.zk.getTopicDeletions())
   const isReassigning = ((await broker.zk.getReassignments())?.size ?? 0) > 0
   const brokers = new Set((await broker.zk.getAllBrokers()).map(({ brokerId }) => brokerId))
-  const outcomes: Outcome[] = []
+  const outcomes: TopicOutcome[] = []
   for (const wanted of topicPartitions) {
     const { topic } = wanted
     if (counts.get(topic) === 0) continue
@@ -123,19 +115,8 @@ async function handle(
   if (!broker.controller.isActive) return failWith(request, { code: ErrorCode.NOT_CONTROLLER, message: null })
   const outcomes = await addAll(broker, request)
   if (!Array.isArray(outcomes)) return failWith(request, outcomes as ApiError)
-  const isAdded = ({ error }: Outcome): boolean => error.code === ErrorCode.NONE
-  if (validateOnly || !outcomes.some(isAdded)) return answer(outcomes)
-  const cache = broker.metadataCache
-  const isLed = ({ topic, partitions }: Outcome): boolean =>
-    partitions.every((partition) => (cache.partition(topic, partition)?.leader ?? -1) >= 0)
-  const settle = (isReady: (outcome: Outcome) => boolean): Response =>
-    answer(outcomes.map((outcome) => (isAdded(outcome) && !isReady(outcome) ? { ...outcome, error: TIMED_OUT } : outcome)))
-  if (timeout <= 0) return settle(() => false)
-  broker.topicPurgatory.wait(
-    timeout,
-    () => outcomes.every((outcome) => !isAdded(outcome) || isLed(outcome)),
-    () => ctx.respond(settle(isLed)),
-  )
+  if (validateOnly || !outcomes.some(({ error }) => error.code === ErrorCode.NONE)) return answer(outcomes)
+  whenLed(broker, outcomes, timeout, (settled) => ctx.respond(answer(settled)))
   return LATER
 }
 
