@@ -2,7 +2,7 @@ import type { BrokerId } from '../base/ids.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import type { PartitionEntry } from './context.ts'
 import type { ShutdownDone } from './events.ts'
-import { electLeaders, takeReplicasOffline } from './leadership.ts'
+import { electLeaders, HEARING_MS, takeReplicasOffline } from './leadership.ts'
 import type { Term } from './term.ts'
 
 /**
@@ -26,6 +26,7 @@ export async function controlledShutdown(term: Term, brokerId: BrokerId, done: S
   // Before the ISRs shrink: a fetch that comes later would bring the broker back into them.
   for (const entry of [...written, ...followed]) batch.addStopReplica(brokerId, entry, false)
   batch.flush()
+  if (written.size > 0) await batch.heard(term.clock, HEARING_MS)
   await takeReplicasOffline(term, brokerId, followed)
   batch.flush()
   const remaining = movable(term, brokerId).filter((entry) => entry.leadership?.leader === brokerId)

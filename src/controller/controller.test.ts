@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { HEARING_MS } from './leadership.ts'
 import { TestCluster } from './testing-cluster.ts'
 
 async function threeBrokers(config = {}): Promise<TestCluster> {
@@ -164,6 +165,57 @@ describe('brokers come and go', () => {
     assert.equal(await cluster.stateLine('t'), 'leader -1 epoch 2 isr [1] v2')
     await cluster.start(1)
     assert.equal(await cluster.stateLine('t'), 'leader 1 epoch 3 isr [1] v3')
+  })
+
+  test('other ISRs wait until brokers have heard of new leaders, but not for long', async () => {
+    const cluster = await threeBrokers()
+    await cluster.createTopic('t', [1, 0, 2], [0, 1, 2])
+    cluster.takeWrites()
+    cluster.broker(2).deaf = true
+    await cluster.kill(1)
+    const written = () => states(cluster.takeWrites()).map((line) => Number(/partitions\/(\d)/.exec(line)?.[1]))
+    assert.deepEqual(written(), [0])
+    await cluster.settle(HEARING_MS)
+    assert.deepEqual(written(), [1])
+  })
+
+  test('a dead leader whose changes of the ISR the controller has not heard of: what is stored decides', async () => {
+    const cluster = await threeBrokers()
+    await cluster.createTopic('t', [1, 2, 0], [1, 2], [1, 2, 0])
+    await cluster.kill(2)
+    await cluster.start(2)
+    // Broker 1 leads all, and 2 is in none of the ISRs that the controller knows.
+    for (const [partition, isr] of [
+      [1, 2, 0],
+      [1, 2],
+    ].entries()) {
+      const now = (await cluster.state('t', partition))!
+      const write = { topic: 't', partition, ...now, isr, expectedVersion: now.zkVersion }
+      assert.equal((await cluster.broker(1).zk.updateIsr(write)).outcome, 'ok')
+    }
+    cluster.takeWrites()
+    await cluster.kill(1)
+    const found = await Promise.all([0, 1, 2].map((partition) => cluster.stateLine('t', partition)))
+    assert.deepEqual(found, ['leader 2 epoch 2 isr [2,0] v3', 'leader 2 epoch 2 isr [2] v3', 'leader 0 epoch 2 isr [0] v2'])
+  })
+
+  test('a failover does not read states twice, and reads again what has changed since', async () => {
+    const cluster = await threeBrokers()
+    await cluster.createTopic('t', [0, 2, 1], [0, 1, 2], [0])
+    const { zk, session } = cluster.broker(1)
+    const read: string[] = []
+    const { getPartitionStates } = zk
+    zk.getPartitionStates = (partitions) => {
+      read.push(partitions.map(({ partition }) => partition).join(','))
+      return getPartitionStates(partitions)
+    }
+    session.failNext('setData /brokers/topics/t/partitions/1/state', 'badVersion')
+    cluster.takeWrites()
+    await cluster.kill(0)
+    assert.equal(cluster.broker(1).controller.isActive, true)
+    const found = await Promise.all([0, 1, 2].map((partition) => cluster.stateLine('t', partition)))
+    assert.deepEqual(found, ['leader 2 epoch 1 isr [2,1] v1', 'leader 1 epoch 1 isr [1,2] v1', 'leader 0 epoch 0 isr [0] v0'])
+    assert.deepEqual(read.slice(0, 2), ['0,1,2', '2'], 'all; the one that nobody can lead')
   })
 
   test('unclean election when the topic allows it', async () => {

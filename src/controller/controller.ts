@@ -224,7 +224,7 @@ class KafkaController implements Controller {
   }
 
   private async beginTerm(fence: ControllerFence): Promise<void> {
-    const { zk, rpc, config } = this.options
+    const { zk, rpc, clock, config } = this.options
     const ctx = new ControllerContext(this.id, fence.controllerEpoch)
     const enqueue = (event: ControllerEvent): void => {
       if (this.term === term) this.enqueue(event)
@@ -244,7 +244,20 @@ class KafkaController implements Controller {
     const watches = new TermWatches(zk, enqueue)
     const note = (kind: string, detail: string): void => this.note(kind, detail)
     const { stats } = this
-    const term: Term = { ctx, zk, rpc, fence, batch, watches, config, ...this.logs(fence.controllerEpoch), stats, enqueue, note }
+    const term: Term = {
+      ctx,
+      zk,
+      rpc,
+      clock,
+      fence,
+      batch,
+      watches,
+      config,
+      ...this.logs(fence.controllerEpoch),
+      stats,
+      enqueue,
+      note,
+    }
     this.term = term
     this.lastEpoch = fence.controllerEpoch
     this.log.info(`${this.id} successfully elected as the controller`)

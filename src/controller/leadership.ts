@@ -7,16 +7,24 @@ import { moveReplica } from './replica-machine.ts'
 import { changeStates, type StateResults } from './state-changes.ts'
 import type { Term } from './term.ts'
 
-/** Elects a leader for each partition and collects in the batch what the replicas have to hear. Failures keep their state. */
+/** How long the ISRs of other partitions wait until brokers have heard of new leaders. */
+export const HEARING_MS = 100
+
+/**
+ * Elects a leader for each partition and collects in the batch what the replicas have to hear. Failures keep their state. `isFresh`: as in
+ * `changeStates`.
+ */
 export async function electLeaders(
   term: Term,
   entries: readonly PartitionEntry[],
   strategy: ElectionStrategy,
+  isFresh = false,
 ): Promise<StateResults> {
   const before = new Map(entries.map((entry) => [entry, entry.leadership?.leader]))
   const results = await changeStates(
     term,
     entries.map((entry) => ({ entry, change: { kind: 'elect', strategy } })),
+    isFresh,
   )
   for (const entry of results.written) {
     term.batch.addLeaderAndIsr(recipients(term, entry, strategy), entry, false)
@@ -49,6 +57,7 @@ function recipients(term: Term, entry: PartitionEntry, strategy: ElectionStrateg
 export async function bringOnline(
   term: Term,
   among: Iterable<PartitionEntry> = term.ctx.partitions(),
+  isFresh = false,
 ): Promise<ReadonlySet<PartitionEntry>> {
   const fresh: PartitionEntry[] = []
   const offline: PartitionEntry[] = []
@@ -58,7 +67,7 @@ export async function bringOnline(
     else if (entry.state === 'OfflinePartition') offline.push(entry)
   }
   if (fresh.length > 0) await initializePartitions(term, fresh)
-  return offline.length > 0 ? (await electLeaders(term, offline, 'offline')).written : new Set()
+  return offline.length > 0 ? (await electLeaders(term, offline, 'offline', isFresh)).written : new Set()
 }
 
 /**
@@ -117,6 +126,7 @@ export async function onReplicasOffline(
   }
   const elected = await bringOnline(term)
   term.batch.flush()
+  if (elected.size > 0) await term.batch.heard(term.clock, HEARING_MS)
   const deleting = new Map<BrokerId, PartitionEntry[]>()
   for (const broker of [...replicas.keys()].sort((a, b) => b - a)) {
     const entries = replicas.get(broker) ?? []

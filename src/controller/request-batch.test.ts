@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { VirtualClock } from '../ports/memory/virtual-clock.ts'
 import { apis } from '../protocol/apis/index.ts'
 import { ControllerContext, type PartitionEntry } from './context.ts'
 import { RequestBatch } from './request-batch.ts'
@@ -150,4 +151,34 @@ test('every version of the requests can be encoded from what is built', async ()
       api.encodeRequest(writer, version, request as never)
     }
   }
+})
+
+test('heard: when every broker has answered the UpdateMetadata of the last flush, or patience ends', async () => {
+  const { batch, sent, entry } = setup()
+  const clock = new VirtualClock()
+  let heard = 0
+  const wait = () => void batch.heard(clock, 100).then(() => heard++)
+  wait()
+  await clock.advance(0)
+  assert.equal(heard, 1, 'nothing was sent')
+  batch.addLeaderAndIsr([1], entry(0, [1, 2]), false)
+  batch.flush()
+  wait()
+  const metadata = sent.filter(({ line }) => line.includes('UpdateMetadata'))
+  assert.equal(metadata.length, 3)
+  for (const { answer } of metadata.slice(1)) answer({ errorCode: 0 } as never)
+  await clock.advance(50)
+  assert.equal(heard, 1)
+  metadata[0]!.answer({ errorCode: 0 } as never)
+  await clock.advance(0)
+  assert.deepEqual([heard, clock.pending], [2, 0])
+  sent.length = 0
+  batch.addMetadata()
+  batch.flush()
+  wait()
+  await clock.advance(99)
+  assert.equal(heard, 2)
+  await clock.advance(1)
+  assert.equal(heard, 3, 'a broker that is silent holds nothing up')
+  for (const { answer } of sent) answer({ errorCode: 0 } as never)
 })

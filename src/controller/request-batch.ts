@@ -1,5 +1,6 @@
 import type { BrokerRegistration, Endpoint, PartitionState } from '../../zk/znodes/types.ts'
-import type { BrokerId } from '../base/ids.ts'
+import type { BrokerId, Millis } from '../base/ids.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { RequestInput, ResponseOf } from '../protocol/apis/index.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import type { ControllerContext, PartitionEntry } from './context.ts'
@@ -57,6 +58,9 @@ export class RequestBatch {
   private readonly metadata = new Set<PartitionEntry>()
   private metadataToAll = false
   private readonly stops = new Map<BrokerId, Stops>()
+  /** Brokers that have not answered the UpdateMetadata of the last flush. */
+  private unheard = new Set<BrokerId>()
+  private onHeard: (() => void) | undefined
 
   constructor(ctx: ControllerContext, rpc: BrokerRpc, interBrokerListener: string, listener: BatchListener, log: ControllerLog) {
     this.ctx = ctx
@@ -124,7 +128,24 @@ export class RequestBatch {
   flush(): void {
     const outgoing = this.build()
     this.clear()
+    this.unheard = new Set(outgoing.flatMap(({ api, to }) => (api === 'UpdateMetadata' ? [to] : [])))
     for (const one of outgoing) this.send(one)
+  }
+
+  /**
+   * Until every broker has taken in the metadata of the last flush, but no longer than `patienceMs`: what is less urgent than its leaders would
+   * be in the way of the broker in this process.
+   */
+  async heard(clock: Pick<Clock, 'timer'>, patienceMs: Millis): Promise<void> {
+    if (this.unheard.size === 0) return
+    await new Promise<void>((resolve) => {
+      const timer = clock.timer(patienceMs, resolve)
+      this.onHeard = () => {
+        timer.cancel()
+        resolve()
+      }
+    })
+    this.onHeard = undefined
   }
 
   private send(one: Outgoing): void {
@@ -133,12 +154,21 @@ export class RequestBatch {
         this.rpc.send(one.to, 'LeaderAndIsr', one.request, (response) => this.listener.onLeaderAndIsrResponse(one.to, response))
         return
       case 'UpdateMetadata':
-        this.rpc.send(one.to, 'UpdateMetadata', one.request, (response) => this.metadataAnswered(one.to, response.errorCode))
+        this.sendMetadata(one.to, one.request)
         return
       case 'StopReplica':
         this.rpc.send(one.to, 'StopReplica', one.request, (response) => this.stopAnswered(one.to, one.deleting, response))
         return
     }
+  }
+
+  private sendMetadata(to: BrokerId, request: RequestInput<'UpdateMetadata'>): void {
+    const { unheard } = this
+    this.rpc.send(to, 'UpdateMetadata', request, (response) => {
+      unheard.delete(to)
+      if (unheard === this.unheard && unheard.size === 0) this.onHeard?.()
+      this.metadataAnswered(to, response.errorCode)
+    })
   }
 
   private metadataAnswered(broker: BrokerId, error: number): void {

@@ -167,17 +167,20 @@ function adopt(intent: Intent, state: PartitionState, written: boolean, results:
 
 /** More rounds than any race can last: every round is lost only to a write of somebody else. */
 const MAX_ROUNDS = 100
-/** While so many states are written the next ones are read: ZooKeeper's flushes and our reading do not wait for each other. */
+/** While so many states are written the next ones are decided: ZooKeeper's flushes and our work do not wait for each other. */
 const STATES_AT_A_TIME = 100
+/** So many are asked for ahead: a read behind a write waits for the flush of that. */
+const STATES_AHEAD = 1000
 
 /**
  * Carries intents out: reads the states, decides, writes each conditionally, and again for those that lost a race or whose outcome is
  * unknown - only those, and they alone get another epoch (1.1 repeats the whole call). The context is updated as writes succeed;
- * announcing is the caller's. Throws when the term is over.
+ * announcing is the caller's. Throws when the term is over. `isFresh`: the context's states were read just now.
  */
-export async function changeStates(term: Term, intents: readonly Intent[]): Promise<StateResults> {
+export async function changeStates(term: Term, intents: readonly Intent[], isFresh = false): Promise<StateResults> {
   const results: StateResults = { written: new Set(), unchanged: new Set(), failed: new Map() }
-  let pending = inPickedOrder(intents, (intent) => intent.entry)
+  const picked = inPickedOrder(intents, (intent) => intent.entry)
+  let pending = isFresh ? await changeKnown(term, picked, results) : picked
   for (let round = 0; pending.length > 0; round++) {
     if (round === MAX_ROUNDS) {
       for (const { entry } of pending) results.failed.set(entry, `lost ${MAX_ROUNDS} races for its state`)
@@ -189,24 +192,62 @@ export async function changeStates(term: Term, intents: readonly Intent[]): Prom
   return results
 }
 
+const NO_TOPICS: ReadonlySet<string> = new Set()
+
+/**
+ * By what the context knows. It may be older than what is stored, so nothing comes of it but a write whose condition is its version; what
+ * would need no write, or gets no leader, is left to be read, like what lost its race.
+ */
+async function changeKnown(term: Term, intents: readonly Intent[], results: StateResults): Promise<Intent[]> {
+  const left: Intent[] = []
+  const again = await inPortions(term, intents, results, (some) => {
+    const states = new Map<string, PartitionState>()
+    for (const { entry } of some) if (entry.leadership !== undefined) states.set(entry.key, entry.leadership)
+    const plan = decideStates(term.ctx, some, states, NO_TOPICS)
+    for (const { intent } of [...plan.adopted, ...plan.failed]) left.push(intent)
+    return { plan: { writes: plan.writes, adopted: [], failed: [] }, states }
+  })
+  const place = new Map(intents.map(({ entry }, i) => [entry, i]))
+  return [...left, ...again].sort((a, b) => place.get(a.entry)! - place.get(b.entry)!)
+}
+
 /** Reads, decides and writes every intent once; answers those to decide again. */
-async function changeRound(term: Term, intents: readonly Intent[], results: StateResults): Promise<Intent[]> {
-  const read = (from: number) =>
-    term.zk.getPartitionStates(intents.slice(from, from + STATES_AT_A_TIME).map(({ entry }) => entry))
+function changeRound(term: Term, intents: readonly Intent[], results: StateResults): Promise<Intent[]> {
+  const reading: Promise<ReadonlyMap<string, PartitionState>>[] = []
+  let asked = 0
+  return inPortions(term, intents, results, async (some, from) => {
+    for (; asked < intents.length && asked < from + STATES_AHEAD; asked += STATES_AT_A_TIME) {
+      const portion = intents.slice(asked, asked + STATES_AT_A_TIME)
+      const read = term.zk.getPartitionStates(portion.map(({ entry }) => entry))
+      // Awaited when its turn comes, if it does.
+      read.catch(() => {})
+      reading.push(read)
+    }
+    const states = await reading.shift()!
+    return { plan: decideStates(term.ctx, some, states, await uncleanTopics(term, some, states)), states }
+  })
+}
+
+interface Portion {
+  readonly plan: StatePlan
+  readonly states: ReadonlyMap<string, PartitionState>
+}
+
+/** Plans one portion after another, and writes each while the next is planned. Answers the intents to decide again. */
+async function inPortions(
+  term: Term,
+  intents: readonly Intent[],
+  results: StateResults,
+  planOf: (some: readonly Intent[], from: number) => Portion | Promise<Portion>,
+): Promise<Intent[]> {
   const writing: Promise<Intent[]>[] = []
-  let reading = read(0)
   try {
     for (let from = 0; from < intents.length; from += STATES_AT_A_TIME) {
-      const states = await reading
-      const next = from + STATES_AT_A_TIME
-      if (next < intents.length) reading = read(next)
-      // Awaited in the next pass, if there is one.
-      reading.catch(() => {})
-      const some = intents.slice(from, next)
-      const plan = decideStates(term.ctx, some, states, await uncleanTopics(term, some, states))
+      const { plan, states } = await planOf(intents.slice(from, from + STATES_AT_A_TIME), from)
       const written = writePlan(term, plan, states, results)
       written.catch(() => {})
       writing.push(written)
+      await writing.at(-STATES_AHEAD / STATES_AT_A_TIME)
     }
   } finally {
     // A failure is thrown when nothing of this event can follow it.

@@ -1,4 +1,5 @@
 import { type ControllerFence, type KafkaZk, type WriteOutcome, ZkError } from '../../zk/store/types.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { ControllerContext } from './context.ts'
 import type { ControllerEvent } from './events.ts'
 import type { RequestBatch } from './request-batch.ts'
@@ -15,6 +16,7 @@ export interface Term {
   readonly zk: KafkaZk
   readonly fence: ControllerFence
   readonly rpc: BrokerRpc
+  readonly clock: Clock
   readonly batch: RequestBatch
   readonly watches: TermWatches
   readonly config: ControllerConfig

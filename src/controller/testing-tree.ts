@@ -67,6 +67,36 @@ export class TestTree {
     return result
   }
 
+  /** All of them or none; a refused one is the only one in the log. */
+  transact(
+    by: string,
+    ops: readonly TreeOp[],
+  ): { readonly results: readonly TreeResult[] } | { readonly refused: number; readonly code: Exclude<TreeCode, 'ok'> } {
+    const made = new Set<string>()
+    for (const [i, op] of ops.entries()) {
+      const code = this.refusal(op, made)
+      if (code !== undefined) {
+        this.write(by, op)
+        return { refused: i, code }
+      }
+      if (op.op === 'create') made.add(op.path)
+    }
+    return { results: ops.map((op) => this.write(by, op)) }
+  }
+
+  /** `made`: what the same transaction has created already. */
+  private refusal(op: TreeOp, made: ReadonlySet<string>): Exclude<TreeCode, 'ok'> | undefined {
+    const node = this.nodes.get(op.path)
+    if (op.op === 'create') {
+      const [parent] = split(op.path)
+      if (!this.nodes.has(parent) && !made.has(parent)) return 'noNode'
+      return node !== undefined ? 'nodeExists' : undefined
+    }
+    if (node === undefined) return 'noNode'
+    if (op.version !== -1 && op.version !== node.version) return 'badVersion'
+    return op.op === 'delete' && node.children.size > 0 ? 'notEmpty' : undefined
+  }
+
   /** With parents, outside of any client and of the log. */
   put(path: string, data: string | null): void {
     const parent = path.slice(0, path.lastIndexOf('/'))

@@ -126,16 +126,39 @@ export class TestSession implements ZkSession, TreeWatcher {
     }
   }
 
+  /** All or nothing. A fault of one of its writes is that of the whole. */
   private multi(ops: readonly ZkWriteOp[]): ZkResponse {
-    const inner = ops.find((op) => op.op !== 'check')
-    for (const op of ops) {
-      if (op.op !== 'check' || this.tree.get(op.path)?.version === op.version) continue
-      const results = ops.map((other) => reply(other === op ? 'badVersion' : 'runtimeInconsistency', other.path))
-      return { ...reply('badVersion', ''), results }
+    const refused = (at: ZkWriteOp, code: 'badVersion' | 'noNode' | 'nodeExists' | 'notEmpty'): ZkResponse => {
+      const found = ops.indexOf(at)
+      const results = ops.map(({ path }, i) => reply(i < found ? 'ok' : i === found ? code : 'runtimeInconsistency', path))
+      return { ...reply(code, ''), results }
     }
-    const result = this.write(inner as Exclude<ZkWriteOp, { op: 'check' }>)
-    if (result.code === 'connectionLoss' || result.code === 'sessionExpired') return result
-    return { ...reply(result.code, ''), results: ops.map((op) => (op === inner ? result : reply('ok', op.path))) }
+    for (const op of ops) {
+      if (op.op === 'check' && this.tree.get(op.path)?.version !== op.version) return refused(op, 'badVersion')
+    }
+    const writes = ops.filter((op) => op.op !== 'check')
+    let fault: Fault | undefined
+    for (const op of writes) {
+      fault = this.takeFault(`${op.op} ${op.path}`)
+      if (fault === 'lost') return reply('connectionLoss', '')
+      if (fault === 'expire') {
+        void this.expire()
+        return reply('sessionExpired', '')
+      }
+      if (fault === 'badVersion') return refused(op, 'badVersion')
+      if (fault === 'applied') break
+    }
+    const done = this.tree.transact(
+      this.name,
+      writes.map((op) => this.treeOp(op)),
+    )
+    if (fault === 'applied') return reply('connectionLoss', '')
+    if ('refused' in done) return refused(writes[done.refused]!, done.code)
+    let next = 0
+    return {
+      ...reply('ok', ''),
+      results: ops.map((op) => (op.op === 'check' ? reply('ok', op.path) : this.writeReply(done.results[next++]!))),
+    }
   }
 
   private write(op: Exclude<ZkWriteOp, { op: 'check' }>): ZkResponse {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Clock } from '../ports/clock.ts'
 import { MemoryNetwork } from '../ports/memory/memory-net.ts'
 import { SeededRng } from '../ports/memory/seeded-rng.ts'
 import { VirtualClock } from '../ports/memory/virtual-clock.ts'
@@ -146,6 +147,57 @@ test('a refused connection fails what waits; the pause before the next attempt d
   ask('after a break')
   await clock.advance(60)
   assert.equal(results.at(-1), 'after a break:7')
+})
+
+/** Passes on to a clock that is known later, and tells which of its timers keep a process alive. */
+function watchedClock() {
+  let inner: Clock | undefined
+  const alive = new Set<object>()
+  const clock: Clock = {
+    now: () => inner?.now() ?? 0,
+    wall: () => inner?.wall() ?? 0,
+    soon: (fn) => inner?.soon(fn),
+    timer: (delayMs, fn, background = false) => {
+      const mark = {}
+      if (!background) alive.add(mark)
+      const timer = inner!.timer(delayMs, () => {
+        alive.delete(mark)
+        fn()
+      })
+      return {
+        cancel: () => {
+          alive.delete(mark)
+          timer.cancel()
+        },
+      }
+    },
+  }
+  return { clock, alive, begin: (real: Clock) => void (inner = real) }
+}
+
+test('a request in the pause before a reconnect keeps the process alive and takes the pause over; a wish to connect does not', async () => {
+  const watched = watchedClock()
+  const { clock, network, broker, channel, results, ask } = await bed({ clock: watched.clock })
+  watched.begin(clock)
+  broker.script = (heard) => heard.answer<'Metadata'>(answerMetadata)
+  network.refuse('b')
+  ask('refused')
+  await clock.advanceUntil(() => results.length === 1, 100)
+  network.refuse('b', false)
+  const failedAt = clock.now()
+  channel.connect()
+  assert.equal(watched.alive.size, 0)
+  await clock.advance(30)
+  ask('first')
+  assert.equal(watched.alive.size, 1, 'the pause holds the process')
+  ask('second')
+  assert.equal(watched.alive.size, 1, 'once')
+  await clock.advanceUntil(() => results.length === 3, 1000)
+  assert.deepEqual(results, ['refused:refused', 'first:7', 'second:7'])
+  assert.ok(clock.now() - failedAt < 60, `the pause did not begin anew: ${clock.now() - failedAt} ms`)
+  assert.equal(broker.connections.length, 1, 'one timer connects')
+  assert.equal(watched.alive.size, 0)
+  channel.close()
 })
 
 test('a connect that takes too long, and an unknown address', async () => {

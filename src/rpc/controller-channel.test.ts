@@ -98,6 +98,46 @@ test('a request is sent again every 100 ms until it is answered', async () => {
   )
 })
 
+test('UpdateMetadata follows LeaderAndIsr at once, and goes out again behind it when both were lost', async () => {
+  const { clock, brokers, channels, registration, stopReplica, lines } = await bed()
+  channels.addBroker(registration(1))
+  const answered: string[] = []
+  const tell = (controllerEpoch: number) => {
+    const common = { controllerId: 5, controllerEpoch, partitionStates: [] }
+    channels.send(1, 'LeaderAndIsr', { ...common, liveLeaders: [] }, () => answered.push(`leaders ${controllerEpoch}`))
+    channels.send(1, 'UpdateMetadata', { ...common, liveBrokers: [] }, () => answered.push(`metadata ${controllerEpoch}`))
+  }
+  tell(1)
+  stopReplica(1, 1, () => answered.push('stop 1'))
+  tell(2)
+  await clock.advance(20)
+  const [broker] = brokers
+  const asked = () => broker.heard.map(({ header }) => header.apiKey)
+  assert.deepEqual(asked(), [4, 6], 'nothing else is on its way')
+  broker.heard[0]!.connection.destroy()
+  await clock.advance(90)
+  assert.deepEqual(asked(), [4, 6])
+  assert.equal(lines().filter((line) => line.includes('fails to send request')).length, 1, 'one loss')
+  await clock.advance(30)
+  assert.deepEqual(asked(), [4, 6, 4, 6])
+  broker.heard[2]!.answer<'LeaderAndIsr'>({ errorCode: 0, partitions: [] })
+  await clock.advance(20)
+  assert.deepEqual([asked().length, answered], [4, ['leaders 1']], 'StopReplica waits for both')
+  broker.heard[3]!.connection.destroy()
+  await clock.advance(150)
+  assert.deepEqual(asked().slice(4), [6], 'what was answered is not sent again')
+  broker.script = (heard) => {
+    if (heard.header.apiKey === 6) heard.answer<'UpdateMetadata'>({ errorCode: 0 })
+    else if (heard.header.apiKey === 5) heard.answer<'StopReplica'>({ errorCode: 0, partitions: [] })
+    else heard.answer<'LeaderAndIsr'>({ errorCode: 0, partitions: [] })
+  }
+  broker.heard[4]!.answer<'UpdateMetadata'>({ errorCode: 0 })
+  await clock.advance(50)
+  assert.deepEqual(asked().slice(5), [5, 4, 6])
+  assert.deepEqual(answered, ['leaders 1', 'metadata 1', 'stop 1', 'leaders 2', 'metadata 2'])
+  assert.equal(channels.queueSize(1), 0)
+})
+
 test('a silent broker is asked again after the socket timeout', async () => {
   const { clock, brokers, channels, registration, stopReplica, epochs } = await bed()
   channels.addBroker(registration(1))

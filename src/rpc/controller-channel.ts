@@ -53,7 +53,8 @@ export interface ControllerChannels {
 
 /**
  * Carries control requests to brokers: per broker one queue and one request in flight, which is sent again, as it is, until
- * it is answered or the broker is removed. So each broker gets the requests of a controller in order, each at least once.
+ * it is answered or the broker is removed. So each broker gets the requests of a controller in order, each at least once. UpdateMetadata
+ * does not wait for the answer to the LeaderAndIsr before it: brokers take the requests of a connection one after another.
  */
 export function createControllerChannels(options: ControllerChannelOptions): ControllerChannels {
   const senders = new Map<BrokerId, RequestSender>()
@@ -104,7 +105,8 @@ class RequestSender {
   readonly #node: string
   #queue: Item[] = []
   #head = 0
-  #busy = false
+  /** How many from the head on are on their way. */
+  #sent = 0
   #retry: Timer | undefined
   #closed = false
 
@@ -137,7 +139,7 @@ class RequestSender {
 
   enqueue(item: Item): void {
     this.#queue.push(item)
-    if (!this.#busy) this.#next()
+    if (this.#retry === undefined) this.#next()
   }
 
   close(): void {
@@ -153,9 +155,19 @@ class RequestSender {
   }
 
   #next(): void {
-    const item = this.#queue[this.#head]
-    this.#busy = item !== undefined
-    if (item === undefined) return
+    for (;;) {
+      const item = this.#queue[this.#head + this.#sent]
+      if (item === undefined || !this.#maySend(item)) return
+      this.#send(item)
+    }
+  }
+
+  #maySend({ api }: Item): boolean {
+    return this.#sent === 0 || (this.#sent === 1 && api === 'UpdateMetadata' && this.#queue[this.#head]?.api === 'LeaderAndIsr')
+  }
+
+  #send(item: Item): void {
+    this.#sent++
     this.#channel.send(item.api, item.request as never, (error, response) => {
       if (error === undefined) this.#answered(item, response)
       else this.#failed(item, error)
@@ -164,6 +176,7 @@ class RequestSender {
 
   #answered(item: Item, response: unknown): void {
     this.#head++
+    this.#sent--
     if (this.#head === this.#queue.length || this.#head >= 1024) {
       this.#queue = this.#queue.slice(this.#head)
       this.#head = 0
@@ -175,6 +188,9 @@ class RequestSender {
 
   #failed(item: Item, error: ChannelError): void {
     const { clock, controllerId, retryBackoffMs } = this.#options
+    // It went down with the one before it.
+    if (this.#sent === 0) return
+    this.#sent = 0
     if (error.kind === 'badRequest' || error.kind === 'unsupportedVersion') {
       // A bug of ours: sending it again would block the queue for ever.
       throw error
@@ -185,6 +201,13 @@ class RequestSender {
         ? `Controller ${controllerId} fails to send request (type=${item.api}) to broker ${this.#node}. Reconnecting to broker. ${error.message}`
         : `Controller ${controllerId}'s connection to broker ${this.#node} was unsuccessful: ${error.message}`,
     )
-    this.#retry = clock.timer(retryBackoffMs ?? 100, () => this.#next(), true)
+    this.#retry = clock.timer(
+      retryBackoffMs ?? 100,
+      () => {
+        this.#retry = undefined
+        this.#next()
+      },
+      true,
+    )
   }
 }

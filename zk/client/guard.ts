@@ -1,15 +1,5 @@
 import type { Socket } from 'node:net'
-import {
-  authRequest,
-  CONNECTION_LOSS,
-  decodeResponse,
-  encodeRequest,
-  packetBytes,
-  pathOf,
-  pingRequest,
-  refusal,
-  SESSION_MOVED,
-} from './codec.ts'
+import { authRequest, CONNECTION_LOSS, pathOf, pingRequest, refusal, SESSION_MOVED } from './codec.ts'
 import { parseConnectString } from './connect-string.ts'
 import { Framer } from './framer.ts'
 import { CmState, type ConnectionManager, createPackageClient, type JuteRequest, jute, type Packet } from './package.ts'
@@ -17,6 +7,7 @@ import { setWatchesRequests } from './set-watches.ts'
 import type { ZkClock, ZkLog, ZkRequest, ZkResponse } from './types.ts'
 import { Watchdog } from './watchdog.ts'
 import type { WatchPaths } from './watches.ts'
+import { WireRequest } from './wire.ts'
 
 /** What happened to a guarded connection. `lost` precedes the answers of nothing: all requests in flight are already answered. */
 export type GuardEvent = 'connected' | 'lost' | 'expired' | 'authFailed' | 'refusedForEver'
@@ -94,6 +85,7 @@ export class GuardedConnection implements ZkConnection {
   readonly #watchdog: Watchdog
   #retryTimer: { cancel(): void } | undefined
   #confirmedAt = Number.NEGATIVE_INFINITY
+  readonly #zxid = Buffer.alloc(8)
   #connectSentAt = 0
   /** Since when we are without a connection, and how often since then a server closed on us instead of answering. */
   #disconnectedAt: number
@@ -167,11 +159,10 @@ export class GuardedConnection implements ZkConnection {
       done(refusal(path, CONNECTION_LOSS))
       return
     }
-    const encoded = encodeRequest(request, watch)
-    const bytes = packetBytes(encoded) + this.#chrootBytes(request)
-    if (bytes > this.#options.maxPacketBytes) {
+    const encoded = new WireRequest(request, watch, this.#cm.chrootPath ?? '')
+    if (encoded.byteLength > this.#options.maxPacketBytes) {
       this.#log.error(
-        `Request ${request.op} ${path} has ${bytes} bytes, more than the ${this.#options.maxPacketBytes} a server accepts`,
+        `Request ${request.op} ${path} has ${encoded.byteLength} bytes, more than the ${this.#options.maxPacketBytes} a server accepts`,
       )
       done(refusal(path, -5))
       return
@@ -179,25 +170,23 @@ export class GuardedConnection implements ZkConnection {
     const sentAt = this.#clock.now()
     this.#cork()
     let answered = false
-    this.#cm.queue(encoded, (error, reply) => {
+    this.#cm.queue(encoded, (error, frame) => {
       if (answered) return
       answered = true
-      let rawCode = error === null ? 0 : error.code
-      if (rawCode === CONNECTION_LOSS) this.#connected = false
-      else this.#confirm(sentAt)
-      if (rawCode === SESSION_MOVED) {
-        this.#connected = false
-        rawCode = CONNECTION_LOSS
-        this.#cm.socket?.destroy()
-      }
       let response: ZkResponse
       try {
-        response = decodeResponse(request, rawCode, reply)
+        response = frame === undefined ? refusal(path, error?.code ?? CONNECTION_LOSS) : encoded.decode(frame)
       } catch (problem) {
         this.#log.error(`Reply to ${request.op} ${path} cannot be decoded: ${String(problem)}`)
         this.#cm.socket?.destroy()
         response = refusal(path, CONNECTION_LOSS)
       }
+      if (response.rawCode === SESSION_MOVED) {
+        this.#cm.socket?.destroy()
+        response = refusal(path, CONNECTION_LOSS)
+      }
+      if (response.rawCode === CONNECTION_LOSS) this.#connected = false
+      else this.#confirm(sentAt)
       this.#guarded('reply', () => done(response))
     })
     // Numbers end at 2^31 (D11). Replies are matched in order, so numbering may begin again at any time.
@@ -308,12 +297,24 @@ export class GuardedConnection implements ZkConnection {
     }
     this.#cm.pendingBuffer = null
     const oldest = this.#cm.pendingQueue[0]
+    if (this.#cm.state !== CmState.CONNECTING && this.#isReplyTo(oldest, frame)) {
+      this.#cm.pendingQueue.shift()
+      frame.copy(this.#zxid, 0, 8, 16)
+      this.#cm.zxid = this.#zxid
+      oldest.callback(null, frame)
+      return
+    }
     try {
       parse(frame)
     } finally {
       // The package forgets a request whose reply has another number or cannot be decoded. Calling back twice does nothing.
       if (oldest !== undefined && oldest !== this.#cm.pendingQueue[0]) oldest.callback({ code: CONNECTION_LOSS })
     }
+  }
+
+  /** Decoded by us; anything else, and a reply out of order, is the package's business. */
+  #isReplyTo(oldest: Packet | undefined, frame: Buffer): oldest is Packet {
+    return oldest?.request instanceof WireRequest && frame.length >= 20 && frame.readInt32BE(4) === oldest.request.header.xid
   }
 
   #confirm(sentAt: number): void {
@@ -436,11 +437,6 @@ export class GuardedConnection implements ZkConnection {
     if (connecting) this.#tcpConnected = false
     else this.#log.warn(`Connection to ZooKeeper dropped: ${why}`)
     socket.destroy()
-  }
-
-  #chrootBytes(request: ZkRequest): number {
-    const length = this.#cm.chrootPath?.length ?? 0
-    return request.op === 'multi' ? length * request.ops.length : length
   }
 
   #failPackets(packets: readonly Packet[]): void {

@@ -29,17 +29,15 @@ export interface JuteRecord {
   [field: string]: unknown
 }
 
+/** As `jute.Request`, or anything that has its shape. */
 export interface JuteRequest {
   readonly header: { xid: number; type: number }
   readonly payload: JuteRecord | null
+  toBuffer(): Buffer
 }
 
-export interface JuteResponse {
-  readonly header: { readonly xid: number; readonly zxid: Buffer; readonly err: number }
-  readonly payload: JuteRecord | null
-}
-
-export type PacketCallback = (error: { code: number } | null, response?: JuteResponse) => void
+/** `frame`: the whole reply, given by `guard.ts` to requests that decode their own. */
+export type PacketCallback = (error: { code: number } | null, frame?: Buffer) => void
 
 export interface Packet {
   readonly request: JuteRequest
@@ -96,23 +94,12 @@ export interface PackageClientOptions {
   readonly sessionPassword?: Buffer
 }
 
-interface TransactionOp {
-  readonly type: number
-  readonly path: string
-  readonly data?: Buffer | undefined
-  readonly version?: number
-  readonly acls?: readonly { toRecord(): JuteRecord }[]
-  readonly mode?: number
-}
-
 export interface Jute {
   readonly OP_CODES: Readonly<Record<string, number>>
   readonly XID_PING: number
   readonly XID_AUTHENTICATION: number
   readonly protocol: Readonly<Record<string, new (...args: unknown[]) => JuteRecord>>
-  readonly data: Readonly<Record<string, new (...args: unknown[]) => JuteRecord>>
   readonly Request: new (header: unknown, payload: JuteRecord | null) => JuteRequest
-  readonly TransactionRequest: new (ops: readonly TransactionOp[]) => JuteRecord
 }
 
 export const jute: Jute = juteModule

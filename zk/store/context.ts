@@ -43,9 +43,9 @@ export function outcomeOf(response: ZkResponse): WriteOutcome {
   }
 }
 
-/** `op` guarded by the epoch of the controller that asks for it, as one transaction. */
-export function fencedRequest(fence: ControllerFence, op: ZkWriteOp): ZkRequest {
-  return { op: 'multi', ops: [{ op: 'check', path: CONTROLLER_EPOCH_PATH, version: fence.epochZkVersion }, op] }
+/** `ops` guarded by the epoch of the controller that asks for them, as one transaction. */
+export function fencedRequest(fence: ControllerFence, ...ops: readonly ZkWriteOp[]): ZkRequest {
+  return { op: 'multi', ops: [{ op: 'check', path: CONTROLLER_EPOCH_PATH, version: fence.epochZkVersion }, ...ops] }
 }
 
 export interface FencedAnswer {
@@ -56,7 +56,7 @@ export interface FencedAnswer {
   readonly doubtful: boolean
 }
 
-/** Sends all, pipelined; answers in order. Nothing of it runs in a session later than the one that won the election. */
+/** Sends all, a transaction each, pipelined; answers in order. Nothing of it runs in a session later than the one that won the election. */
 export async function fencedWrites(
   { session }: StoreContext,
   fence: ControllerFence,
@@ -66,11 +66,60 @@ export async function fencedWrites(
   const responses = await session.requests(requests, { generation: fence.generation })
   return responses.map((response) => {
     const [check, inner] = response.results ?? []
-    const doubtful = response.retried === true && response.code !== 'ok'
+    const doubtful = isDoubtful(response)
     if (check === undefined || inner === undefined) return { outcome: outcomeOf(response), inner: undefined, doubtful }
     if (check.code !== 'ok') return { outcome: 'fenced', inner: undefined, doubtful }
     return { outcome: outcomeOf(inner), inner, doubtful }
   })
+}
+
+function isDoubtful(response: ZkResponse): boolean {
+  return response.retried === true && response.code !== 'ok'
+}
+
+/** A transaction of so many states is far below any `jute.maxbuffer`, and ZooKeeper's time for each of them is hardly shorter in a larger one. */
+const GROUP_SIZE = 50
+
+export function inGroups(ops: readonly ZkWriteOp[]): ZkWriteOp[][] {
+  const groups: ZkWriteOp[][] = []
+  for (let from = 0; from < ops.length; from += GROUP_SIZE) groups.push(ops.slice(from, from + GROUP_SIZE))
+  return groups
+}
+
+/**
+ * As `fencedWrites`, but a group is one transaction. A group of which ZooKeeper refuses one write leaves no trace: its writes are then made
+ * one by one, behind everything that was sent before and in their order, so that each has the outcome it would have had alone.
+ */
+export async function fencedGroups(
+  context: StoreContext,
+  fence: ControllerFence,
+  groups: readonly (readonly ZkWriteOp[])[],
+): Promise<FencedAnswer[]> {
+  const requests = groups.map((ops) => fencedRequest(fence, ...ops))
+  const responses = await context.session.requests(requests, { generation: fence.generation })
+  const answers = responses.map((response, i) => groupAnswers(response, groups[i]!.length))
+  const refused = groups.flatMap((ops, i) => (answers[i] === undefined ? ops : []))
+  if (refused.length === 0) return answers.flatMap((group) => group!)
+  const single = await fencedWrites(context, fence, refused)
+  let next = 0
+  return groups.flatMap((ops, i): readonly FencedAnswer[] => {
+    if (answers[i] !== undefined) return answers[i]
+    const alone = single.slice(next, (next += ops.length))
+    // The group may have been applied before its answer was lost: then each of its writes is refused by itself.
+    return isDoubtful(responses[i]!) ? alone.map((one) => ({ ...one, doubtful: one.outcome !== 'ok' })) : alone
+  })
+}
+
+/** Undefined: refused for one of its writes, nobody knows the outcome of the others. */
+function groupAnswers(response: ZkResponse, size: number): FencedAnswer[] | undefined {
+  const all = (outcome: WriteOutcome): FencedAnswer[] =>
+    Array.from({ length: size }, () => ({ outcome, inner: undefined, doubtful: isDoubtful(response) }))
+  const [check, ...inner] = response.results ?? []
+  if (check !== undefined && check.code !== 'ok') return all('fenced')
+  if (size === 1) return [{ outcome: outcomeOf(inner[0] ?? response), inner: inner[0], doubtful: isDoubtful(response) }]
+  if (response.code === 'ok') return inner.map((one) => ({ outcome: 'ok', inner: one, doubtful: false }))
+  const outcome = outcomeOf(response)
+  return outcome === 'expired' || outcome === 'unknown' ? all(outcome) : undefined
 }
 
 /** Writes one by one or under a fence, whichever is asked for. */

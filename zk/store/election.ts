@@ -11,7 +11,8 @@ import type { ControllerElection, KafkaZk } from './types.ts'
 
 type ElectionVerbs = Pick<KafkaZk, 'getControllerId' | 'electController' | 'getControllerEpoch' | 'deleteController'>
 
-export function electionVerbs(context: StoreContext): ElectionVerbs {
+/** `isUnfenced`: what the elected one writes goes through whoever has been elected since (H7). */
+export function electionVerbs(context: StoreContext, isUnfenced: boolean): ElectionVerbs {
   const getControllerId = async () => {
     const node = await read(context, CONTROLLER_PATH)
     return node === undefined ? undefined : tolerant(context, () => decodeController(node.data ?? null))
@@ -30,7 +31,9 @@ export function electionVerbs(context: StoreContext): ElectionVerbs {
       if (made.code === 'sessionExpired') return { outcome: 'expired', message: 'the session expired during the election' }
       if (made.code === 'nodeExists') return { outcome: 'lost', controllerId: (await getControllerId()) ?? -1 }
       if (made.code !== 'ok') return { outcome: 'error', message: `create ${CONTROLLER_PATH}: ${made.code} (${made.rawCode})` }
-      return raiseEpoch(context, generation)
+      const election = await raiseEpoch(context, generation)
+      if (election.outcome !== 'elected' || !isUnfenced) return election
+      return { outcome: 'elected', fence: { ...election.fence, epochZkVersion: ANY_VERSION } }
     },
 
     async deleteController(fence) {

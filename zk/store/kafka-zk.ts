@@ -24,6 +24,8 @@ export interface KafkaZkOptions extends ZkSessionOptions {
   readonly brokerJsonVersion?: BrokerJsonVersion
   /** `zookeeper.set.acl` */
   readonly setAcl?: boolean
+  /** A controller's writes go through whoever has been elected since, as in 1.1 (H7). */
+  readonly isUnfenced?: boolean
 }
 
 /** Kafka's verbs on a session of their own. Connects nothing yet: `await zk.session.start()` does. */
@@ -34,7 +36,7 @@ export function openKafkaZk(options: KafkaZkOptions, clock: ZkClock, log: ZkLog,
 /** The same on a given session (a simulated one, or one that others use too). */
 export function kafkaZkOn(
   session: ZkSession,
-  options: Pick<KafkaZkOptions, 'brokerJsonVersion' | 'setAcl'>,
+  options: Pick<KafkaZkOptions, 'brokerJsonVersion' | 'setAcl' | 'isUnfenced'>,
   clock: ZkClock,
   log: ZkLog,
 ): KafkaZk {
@@ -42,7 +44,7 @@ export function kafkaZkOn(
   return {
     session,
     ...startupVerbs(context, options.brokerJsonVersion ?? 4),
-    ...electionVerbs(context),
+    ...electionVerbs(context, options.isUnfenced === true),
     ...topicVerbs(context),
     ...configVerbs(context),
     ...adminVerbs(context),

@@ -20,7 +20,9 @@ import {
   ANY_VERSION,
   childrenOf,
   expectCode,
+  fencedGroups,
   fencedWrites,
+  inGroups,
   outcomeOf,
   read,
   readAll,
@@ -142,9 +144,10 @@ async function createStates(
     mode: 'persistent',
     acl: context.acl(path),
   })
-  const answers = await fencedWrites(context, fence, [
-    ...[...parents, ...folders].map((path) => create(path, null)),
-    ...states.map((state) => create(partitionStatePath(state.topic, state.partition), encodePartitionState(state))),
+  const answers = await fencedGroups(context, fence, [
+    ...inGroups(parents.map((path) => create(path, null))),
+    ...inGroups(folders.map((path) => create(path, null))),
+    ...inGroups(states.map((state) => create(partitionStatePath(state.topic, state.partition), encodePartitionState(state)))),
   ])
   const own = answers.slice(parents.length + folders.length)
   return Promise.all(
@@ -169,7 +172,7 @@ async function setStates(
       version: state.expectedVersion,
     }),
   )
-  const answers = await fencedWrites(context, fence, ops)
+  const answers = await fencedGroups(context, fence, inGroups(ops))
   return Promise.all(
     answers.map(({ outcome, inner, doubtful }, i) => {
       const state = states[i]!

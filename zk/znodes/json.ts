@@ -19,11 +19,20 @@ export function parseJson(text: string): JsonValue {
 }
 
 const NUMBER = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?/y
-/** Up to the closing quote, when nothing is escaped. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters end a plain string
-const PLAIN_STRING = /[^"\\\u0000-\u001f]*"/y
-const SPACE = /[ \t\r\n]*/y
 const MAX_DEPTH = 100
+/** So many digits are an integer within 2^53 whatever they are. */
+const SAFE_DIGITS = 15
+
+const TAB = 9
+const LINE_FEED = 10
+const CARRIAGE_RETURN = 13
+const SPACE = 32
+const QUOTE = 34
+const MINUS = 45
+const DOT = 46
+const ZERO = 48
+const NINE = 57
+const BACKSLASH = 92
 
 class Parser {
   readonly #text: string
@@ -91,11 +100,13 @@ class Parser {
   }
 
   #string(): string {
-    PLAIN_STRING.lastIndex = this.#at + 1
-    if (PLAIN_STRING.test(this.#text)) {
-      const start = this.#at + 1
-      this.#at = PLAIN_STRING.lastIndex
-      return this.#text.slice(start, this.#at - 1)
+    const start = this.#at + 1
+    let plain = start
+    let code = this.#text.charCodeAt(plain)
+    while (code >= SPACE && code !== QUOTE && code !== BACKSLASH) code = this.#text.charCodeAt(++plain)
+    if (code === QUOTE) {
+      this.#at = plain + 1
+      return this.#text.slice(start, plain)
     }
     // Something is escaped: find the end, and let the platform unescape.
     let end = this.#at + 1
@@ -110,6 +121,28 @@ class Parser {
   }
 
   #number(): number | OtherNumber {
+    return this.#shortInteger() ?? this.#anyNumber()
+  }
+
+  /** Nearly every number in a znode is one. */
+  #shortInteger(): number | undefined {
+    const isNegative = this.#text.charCodeAt(this.#at) === MINUS
+    const start = isNegative ? this.#at + 1 : this.#at
+    let end = start
+    let value = 0
+    let code = this.#text.charCodeAt(end)
+    while (code >= ZERO && code <= NINE) {
+      value = 10 * value + code - ZERO
+      code = this.#text.charCodeAt(++end)
+    }
+    const digits = end - start
+    const hasZeroAhead = digits > 1 && this.#text.charCodeAt(start) === ZERO
+    if (digits === 0 || digits > SAFE_DIGITS || hasZeroAhead || code === DOT || (code | 32) === 0x65) return undefined
+    this.#at = end
+    return isNegative ? -value : value
+  }
+
+  #anyNumber(): number | OtherNumber {
     NUMBER.lastIndex = this.#at
     const match = NUMBER.exec(this.#text)
     if (match === null) throw this.#error('has an unexpected character')
@@ -125,9 +158,11 @@ class Parser {
   }
 
   #space(): void {
-    SPACE.lastIndex = this.#at
-    SPACE.test(this.#text)
-    this.#at = SPACE.lastIndex
+    for (;;) {
+      const code = this.#text.charCodeAt(this.#at)
+      if (code !== SPACE && code !== LINE_FEED && code !== TAB && code !== CARRIAGE_RETURN) return
+      this.#at++
+    }
   }
 
   #take(character: string): boolean {

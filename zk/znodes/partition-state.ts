@@ -1,4 +1,3 @@
-import { jsonBytes, jsonObject } from './json.ts'
 import { topicPath } from './topic.ts'
 import type { PartitionState } from './types.ts'
 import { Fields } from './znode.ts'
@@ -21,19 +20,30 @@ export function partitionStatePath(topic: string, partition: number): string {
   return `${partitionPath(topic, partition)}/state`
 }
 
-export function encodePartitionState(state: Omit<PartitionState, 'zkVersion'>): Buffer {
-  return jsonBytes(
-    jsonObject(
-      ['controller_epoch', state.controllerEpoch],
-      ['leader', state.leader],
-      ['version', 1],
-      ['leader_epoch', state.leaderEpoch],
-      ['isr', state.isr],
-    ),
+export function encodePartitionState({ controllerEpoch, leader, leaderEpoch, isr }: Omit<PartitionState, 'zkVersion'>): Buffer {
+  return Buffer.from(
+    `{"controller_epoch":${controllerEpoch},"leader":${leader},"version":1,"leader_epoch":${leaderEpoch},"isr":[${isr.join(',')}]}`,
   )
 }
 
+const INT = '0|[1-9]\\d{0,8}'
+/** As 0.8.1 and later write it: a failover reads thousands of them. */
+const USUAL = new RegExp(
+  `^\\{"controller_epoch":(${INT}),"leader":(-1|${INT}),"version":1,"leader_epoch":(${INT}),"isr":\\[((?:(?:${INT}),)*(?:${INT}))\\]\\}$`,
+)
+
 export function decodePartitionState(topic: string, partition: number, data: Buffer | null, zkVersion: number): PartitionState {
+  const usual = data === null ? null : USUAL.exec(data.toString('latin1'))
+  if (usual !== null) {
+    const [, controllerEpoch, leader, leaderEpoch, isr] = usual
+    return {
+      leader: Number(leader),
+      leaderEpoch: Number(leaderEpoch),
+      isr: isr!.split(',').map(Number),
+      controllerEpoch: Number(controllerEpoch),
+      zkVersion,
+    }
+  }
   const fields = Fields.of(partitionStatePath(topic, partition), data)
   return {
     leader: fields.int('leader'),

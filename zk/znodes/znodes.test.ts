@@ -250,6 +250,33 @@ describe('broker registrations', () => {
   })
 })
 
+describe('partition states', () => {
+  const read = (text: string) => znodes.decodePartitionState('t', 0, Buffer.from(text), 5)
+  it('as 1.1 writes them and in any other form: the same is read', () => {
+    const state = { leader: -1, leaderEpoch: 120, isr: [0, 1000, 2], controllerEpoch: 7, zkVersion: 5 }
+    const usual = '{"controller_epoch":7,"leader":-1,"version":1,"leader_epoch":120,"isr":[0,1000,2]}'
+    assert.equal(znodes.encodePartitionState(state).toString(), usual)
+    const spaced = '{ "controller_epoch":7, "isr":[ 0, 1000, 2 ], "leader":-1, "leader_epoch":120, "version":1 }'
+    for (const text of [usual, spaced, usual.replace('-1', '\n-1'), usual.replace('}', ',"more":{}}')])
+      assert.deepEqual(read(text), state, text)
+    assert.deepEqual(read(usual.replace('0,1000,2', '')).isr, [])
+    assert.equal(read(usual.replace('120', '2147483647')).leaderEpoch, 2147483647)
+  })
+  it('what is nearly usual is refused like anything else', () => {
+    const usual = '{"controller_epoch":7,"leader":1,"version":1,"leader_epoch":0,"isr":[0]}'
+    for (const [from, to] of [
+      ['"leader":1', '"leader":01'],
+      ['"leader":1', '"leader":1.0'],
+      ['"leader":1', '"leader":'],
+      ['7', '9999999999'],
+      ['[0]', '[0,]'],
+      ['[0]', '[,0]'],
+      ['}', '}}'],
+    ] as const)
+      assert.throws(() => read(usual.replace(from, to)), znodes.ZnodeError, to)
+  })
+})
+
 describe('garbage names the path and the field', () => {
   const state = (text: string | null) => () => znodes.decodePartitionState('t', 0, text === null ? null : Buffer.from(text), 0)
   const path = '/brokers/topics/t/partitions/0/state'
