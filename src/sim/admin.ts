@@ -6,6 +6,9 @@ import type { Cluster } from './cluster.ts'
 import type { Fault } from './nemesis.ts'
 import type { ZnodeChecker } from './znode-checker.ts'
 
+/** The topic whose old segments go. */
+export const EXPIRING = 'expiring'
+
 const FORMATS: readonly string[] = ['0.9.0', '0.10.2', '0.11.0', '1.0']
 
 /** The administrator: requests to the controller, and the tools that write znodes. */
@@ -17,6 +20,8 @@ export class Admin {
   #topics = 0
   /** Topics whose deletion was asked for. */
   readonly deleted = new Set<string>()
+  /** `topic-partition` -> up to where records were asked to be deleted. */
+  readonly deletedUpTo = new Map<string, number>()
   /** Topics made during the run that nobody writes to. */
   readonly spare: string[] = []
 
@@ -39,7 +44,13 @@ export class Admin {
   }
 
   /** Tries until the topic is there. */
-  async createTopic(topic: string, partitions: number, replication: number): Promise<void> {
+  async createTopic(
+    topic: string,
+    partitions: number,
+    replication: number,
+    settings: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    const configEntries = Object.entries(settings).map(([configName, configValue]) => ({ configName, configValue }))
     for (;;) {
       const controller = this.#cluster.controller?.id ?? this.client.anyBroker()
       const error = await this.client.call(
@@ -47,7 +58,7 @@ export class Admin {
         'CreateTopics',
         {
           createTopicRequests: [
-            { topic, numPartitions: partitions, replicationFactor: replication, replicaAssignment: [], configEntries: [] },
+            { topic, numPartitions: partitions, replicationFactor: replication, replicaAssignment: [], configEntries },
           ],
           timeout: 2000,
         },
@@ -121,6 +132,9 @@ export class Admin {
         )
         return
       }
+      case 'deleteRecords':
+        await this.#deleteRecords(draw)
+        return
       case 'changeFormat':
         if (one !== undefined) await this.#changeFormat(one.topic, FORMATS[draw % FORMATS.length]!)
         return
@@ -156,6 +170,25 @@ export class Admin {
 
   async deleteController(): Promise<void> {
     await (await this.#zooKeeper()).session.request({ op: 'delete', path: '/controller', version: -1 })
+  }
+
+  /** Asks a leader to let go of a part of what is committed in the topic that is there for that. */
+  async #deleteRecords(draw: number): Promise<void> {
+    const all = [...this.#znodes.partitions.values()].filter(({ topic, leader }) => topic === EXPIRING && leader >= 0)
+    const one = all[draw % Math.max(1, all.length)]
+    const log = one && this.#cluster.broker(one.leader)?.process?.server.replicaManager?.partition(one.topic, one.partition)?.log
+    if (one === undefined || log === undefined) return
+    const offset = log.logStartOffset + Math.floor(((log.highWatermark - log.logStartOffset) * (draw % 100)) / 100)
+    const key = `${one.topic}-${one.partition}`
+    this.deletedUpTo.set(key, Math.max(this.deletedUpTo.get(key) ?? 0, offset))
+    const partitions = [{ partition: one.partition, offset }]
+    const done = await this.client.call(
+      one.leader,
+      'DeleteRecords',
+      { topics: [{ topic: one.topic, partitions }], timeout: 2000 },
+      ({ topics }) => topics[0]!.partitions[0]!.errorCode === 0,
+    )
+    if (done === true && offset > 0) this.#cluster.world.reached('records deleted')
   }
 
   /** The state of a partition is written as it is. */

@@ -7,15 +7,13 @@ import type { Mutation } from './mutations.ts'
 /**
  * Rules that can be broken from outside, to see that a checker notices. `weakAcks`: a client that asks for acks=1 and believes in all.
  * `plainRetries`: an idempotent producer that retries without its sequence numbers. `naiveTransactions`: a producer that goes on after an EndTxn
- * of unknown outcome. `noFence`: controllers write without the check of `/controller_epoch`. `optimisticIsr`: an ISR change counts before
- * ZooKeeper has it. `lyingSync`: fsync does nothing. `skipsEpoch`: a controller raises the epoch by two. `offsetsApart`: a copier
- * commits offsets outside of its transactions. The others are in `mutations.ts`.
+ * of unknown outcome. `optimisticIsr`: an ISR change counts before ZooKeeper has it. `lyingSync`: fsync does nothing. `skipsEpoch`: a controller
+ * raises the epoch by two. `offsetsApart`: a copier commits offsets outside of its transactions. The others are in `mutations.ts`.
  */
 export type Breakage =
   | 'weakAcks'
   | 'plainRetries'
   | 'naiveTransactions'
-  | 'noFence'
   | 'optimisticIsr'
   | 'lyingSync'
   | 'skipsEpoch'
@@ -38,14 +36,6 @@ function withSend(
         return typeof value === 'function' ? (value.bind(target) as unknown) : value
       },
     })
-  }
-}
-
-function unfenced(request: ZkRequest): ZkRequest {
-  if (request.op !== 'multi') return request
-  return {
-    op: 'multi',
-    ops: request.ops.map((op) => (op.op === 'check' && op.path === '/controller_epoch' ? { ...op, version: -1 } : op)),
   }
 }
 
@@ -80,8 +70,6 @@ function optimistic(inner: ZkConnection, request: ZkRequest, watch: boolean, don
 /** What stands between a broker and its ports when these rules are broken. */
 export function portWrappers(breaks: ReadonlySet<Breakage>): PortWrappers {
   const sends: ((open: OpenZkConnection) => OpenZkConnection)[] = []
-  if (breaks.has('noFence'))
-    sends.push((open) => withSend(open, (inner, request, ...rest) => inner.send(unfenced(request), ...rest)))
   if (breaks.has('skipsEpoch'))
     sends.push((open) => withSend(open, (inner, request, ...rest) => inner.send(skipsEpoch(request), ...rest)))
   if (breaks.has('optimisticIsr')) sends.push((open) => withSend(open, optimistic))

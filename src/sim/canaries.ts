@@ -34,15 +34,15 @@ export const CANARIES: readonly Canary[] = [
     ...faithful('H4'),
     seed: 1,
   },
-  { name: 'H5', about: 'fetches not fenced by epoch', check: 'strong-isr', preset: 'flap', ...faithful('H5'), seed: 11 },
-  { name: 'H6', about: 'joins the ISR before the epoch start', check: 'strong-isr', preset: 'core', ...faithful('H6') },
+  { name: 'H5', about: 'fetches not fenced by epoch', check: 'strong-isr', preset: 'flap', ...faithful('H5'), seed: 3 },
+  { name: 'H6', about: 'joins the ISR before the epoch start', check: 'strong-isr', preset: 'stale', ...faithful('H6'), seed: 1 },
   {
     name: 'H7',
     about: 'controller writes without their fence',
     check: 'fenced-controller',
     preset: 'zombies',
-    breaks: ['noFence'],
-    seed: 5,
+    ...faithful('H7'),
+    seed: 1,
   },
   {
     name: 'H11',
@@ -58,7 +58,7 @@ export const CANARIES: readonly Canary[] = [
     check: 'liveness',
     preset: 'zombies',
     ...faithful('H12'),
-    seed: 35,
+    seed: 4,
   },
   {
     name: 'eager commit',
@@ -85,7 +85,7 @@ export const CANARIES: readonly Canary[] = [
     check: 'hw-monotone',
     preset: 'core',
     breaks: ['highWatermarkFalls'],
-    seed: 1,
+    seed: 13,
   },
   {
     name: 'high watermark by hearsay',
@@ -101,7 +101,7 @@ export const CANARIES: readonly Canary[] = [
     check: 'strong-isr',
     preset: 'core',
     breaks: ['optimisticIsr'],
-    seed: 7,
+    seed: 3,
   },
   {
     name: 'deposed leader',
@@ -149,7 +149,7 @@ export const CANARIES: readonly Canary[] = [
     check: 'no-duplicates',
     preset: 'core',
     breaks: ['plainRetries'],
-    seed: 8,
+    seed: 4,
   },
   {
     name: 'forgotten producers',
@@ -157,7 +157,7 @@ export const CANARIES: readonly Canary[] = [
     check: 'idempotence',
     preset: 'crash',
     breaks: ['forgetsProducers'],
-    seed: 1,
+    seed: 2,
   },
   { name: 'gaps in sequences', about: 'a leader takes them', check: 'order', preset: 'core', breaks: ['anySequence'], seed: 14 },
   {
@@ -180,8 +180,9 @@ export const CANARIES: readonly Canary[] = [
     name: 'H9',
     about: 'a producer goes on after an unclear EndTxn',
     check: 'transactions',
-    preset: 'transactions',
+    preset: 'late',
     breaks: ['naiveTransactions'],
+    seed: 1,
   },
   {
     name: 'offsets apart',
@@ -222,6 +223,22 @@ export const CANARIES: readonly Canary[] = [
     preset: 'groups',
     properties: { 'offsets.commit.required.acks': '1' },
     seed: 7,
+  },
+  {
+    name: 'newest cleaned',
+    about: 'the cleaner takes the newest record of a key',
+    check: 'compaction',
+    preset: 'compact',
+    breaks: ['cleansNewest'],
+    seed: 1,
+  },
+  {
+    name: 'greedy retention',
+    about: 'it takes all that is committed',
+    check: 'retention',
+    preset: 'compact',
+    breaks: ['greedyRetention'],
+    seed: 1,
   },
   { name: 'never back', about: 'nobody rejoins an ISR', check: 'liveness', preset: 'crash', breaks: ['neverJoins'], seed: 1 },
   {

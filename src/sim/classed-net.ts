@@ -28,7 +28,7 @@ export class ClassCuts {
   }
 
   isCut(from: string, to: string, kind: TrafficClass | undefined): boolean {
-    return kind !== undefined && this.#cuts.has(`${kind} ${from} ${to}`)
+    return kind !== undefined && this.#cuts.size > 0 && this.#cuts.has(`${kind} ${from} ${to}`)
   }
 
   /** The network of a machine, whose requests wait where a way is cut. Answers are not held: there are none without requests. */

@@ -38,11 +38,12 @@ const VERSIONS = {
   EndTxn: 0,
   TxnOffsetCommit: 0,
   CreatePartitions: 0,
+  DeleteRecords: 0,
 } as const satisfies Partial<Record<ApiName, number>>
 
 /** No answer: nobody knows whether the request was carried out. */
 export const NO_ANSWER = Symbol('no answer')
-const REQUEST_TIMEOUT_MS = 2500
+export const REQUEST_TIMEOUT_MS = 2500
 
 /** A client machine with its connections. Its programs are loops that end when `isOver`. */
 export class SimClient {

@@ -1,11 +1,14 @@
 import type { Admin } from './admin.ts'
 import type { BrokerNode } from './broker-node.ts'
+import { REQUEST_TIMEOUT_MS } from './client.ts'
 import type { Cluster } from './cluster.ts'
+import { SESSION_TIMEOUT_MS } from './cluster.ts'
 import type { Fault } from './nemesis.ts'
 import type { PartitionZnode, ZnodeChecker } from './znode-checker.ts'
 
 /** What takes long begins early: healing in its middle would be another story. */
 const WIPE_UNTIL_MS = 8000
+const STALE_UNTIL_MS = 10_000
 
 /** Faults in an order that single ones rarely fall into: each brings one historic hole about where it is open. */
 export class FaultSequences {
@@ -37,6 +40,10 @@ export class FaultSequences {
         return this.#zombieController(fault)
       case 'wipeLeader':
         return this.#wipeLeader(fault)
+      case 'staleLeader':
+        return this.#staleLeader(fault)
+      case 'lateEnd':
+        return this.#lateEnd(fault)
       case 'touchState':
         return this.#touch(fault)
       case 'wipe':
@@ -49,6 +56,11 @@ export class FaultSequences {
   #partition(draw: number): PartitionZnode | undefined {
     const all = [...this.#znodes.partitions.values()].filter(({ topic }) => !topic.startsWith('__'))
     return all[draw % Math.max(1, all.length)]
+  }
+
+  /** Its state now: `ZnodeChecker` makes a new one at every write. */
+  #present(one: PartitionZnode): PartitionZnode {
+    return this.#znodes.partitions.get(`${one.topic}-${one.partition}`) ?? one
   }
 
   async #pause(ms: number): Promise<boolean> {
@@ -80,7 +92,7 @@ export class FaultSequences {
       if (!(await this.#pause(150 + (draw % 400)))) return
       await this.#admin.moveLeaderTo(topic, partition, leader)
       await this.#pause(50 + (draw % 200))
-      if (one.leader === leader) this.#cluster.world.reached('leadership went and came back')
+      if (this.#present(one).leader === leader) this.#cluster.world.reached('leadership went and came back')
     } finally {
       if (!this.#isOver()) {
         this.#uncut(host(leader), host(next))
@@ -94,6 +106,40 @@ export class FaultSequences {
     this.#cluster.world.network.unblock(b, a)
   }
 
+  /**
+   * A replica falls out of the ISR; then everybody dies at once. The leader is back with a high watermark of long ago, and the other member of
+   * the ISR cannot fetch from it yet when the one that lags comes to what the leader believes to be committed (H6).
+   */
+  async #staleLeader({ draw, forMs, at }: Fault): Promise<void> {
+    const one = this.#partition(draw)
+    if (one === undefined || one.isr.length < 3 || at > STALE_UNTIL_MS) return
+    const { brokers, world } = this.#cluster
+    const { leader } = one
+    const isr = () => this.#present(one).isr
+    const [member, lagging] = one.isr.filter((id) => id !== leader) as [number, number]
+    const other = brokers.find(({ id }) => !one.isr.includes(id))
+    if (other === undefined) return
+    const host = (id: number) => brokers[id]!.host
+    world.classCuts.cut(host(lagging), host(leader), 'data')
+    for (let tries = 0; tries < 80 && isr().includes(lagging); tries++) if (!(await this.#pause(50))) return
+    if (this.#present(one).leader !== leader || isr().length !== 2 || !(await this.#pause(forMs / 4 + 200))) return
+    for (const node of brokers) node.crash(false)
+    world.classCuts.heal()
+    world.classCuts.cut(host(member), host(leader), 'data')
+    if (!(await this.#pause(SESSION_TIMEOUT_MS + 500))) return
+    other.start()
+    // It is not to see them come one by one: whoever is missing then is taken out of the ISR.
+    for (let tries = 0; tries < 100 && this.#cluster.controller !== other; tries++) if (!(await this.#pause(20))) return
+    other.pause()
+    for (const id of [leader, member]) brokers[id]!.start()
+    await this.#pause(400 + (draw % 200))
+    other.resume()
+    if (!(await this.#pause(draw % 300))) return
+    brokers[lagging]!.start()
+    if (isr().length === 2) world.reached('leader with a stale high watermark')
+    if (await this.#pause(1500 + forMs / 4)) world.classCuts.heal()
+  }
+
   /** The controller's way to ZooKeeper is slow, and it has work to write while another one is elected. */
   async #zombieController({ draw, forMs }: Fault): Promise<void> {
     const { controller, zooKeeper } = this.#cluster
@@ -105,10 +151,34 @@ export class FaultSequences {
     if (await this.#pause(600)) zooKeeper.slow(controller.host, 0)
   }
 
-  /** An operator writes a partition's state back as he read it: only the version changes (H12). */
+  /** What a transactional producer asks its coordinator stays on its way until it has asked again over another connection (H9). */
+  async #lateEnd({ draw, forMs }: Fault): Promise<void> {
+    const coordinator = this.#znodes.partitions.get('__transaction_state-0')?.leader ?? -1
+    const node = this.#cluster.brokers[coordinator]
+    if (node === undefined) return
+    const release = this.#cluster.world.network.stall(`transactional-${draw % 2}`, node.host)
+    await this.#pause(REQUEST_TIMEOUT_MS + 200 + forMs / 2)
+    release()
+  }
+
+  /**
+   * An operator writes a partition's state back as he read it: only the version changes (H12). When `draw` is even a follower is out of the ISR
+   * then, and wants to come back afterwards.
+   */
   async #touch({ draw }: Fault): Promise<void> {
     const one = this.#partition(draw)
-    if (one !== undefined) await this.#admin.touchState(one.topic, one.partition)
+    if (one === undefined) return
+    const follower = one.isr.find((id) => id !== one.leader)
+    if (draw % 2 === 1 || one.leader < 0 || follower === undefined) return this.#admin.touchState(one.topic, one.partition)
+    const { brokers, world } = this.#cluster
+    const [from, to] = [brokers[follower]!.host, brokers[one.leader]!.host]
+    world.classCuts.cut(from, to, 'data')
+    try {
+      for (let tries = 0; tries < 100 && this.#present(one).isr.includes(follower); tries++) if (!(await this.#pause(50))) return
+      await this.#admin.touchState(one.topic, one.partition)
+    } finally {
+      if (!this.#isOver()) world.classCuts.heal(from, to)
+    }
   }
 
   /** The disk is replaced by an empty one. */

@@ -16,6 +16,10 @@ export interface FinalEvidence {
   /** All batches of a replica; undefined: the broker has none. */
   bytes(broker: number, topic: string, partition: number): Buffer | undefined
   violation(check: string, message: string): void
+  /** Topics that each replica compacts for itself, beside the internal ones. */
+  readonly compacted?: ReadonlySet<string>
+  /** From where on every replica still has a partition; without it from 0. */
+  startOf?(partition: string): number
 }
 
 /** Judges what is left when everything is healed and quiet: replicas, acknowledgements, reads, idempotence, order, transactions. */
@@ -41,7 +45,7 @@ export class FinalCheck {
         if (other !== undefined && !this.#areEqual(topic, bytes, other))
           this.#violation('replicas-equal', `${key}: ${leader} and ${member} differ`)
       }
-      if (!topic.startsWith('__')) this.#final.set(key, recordsIn(bytes))
+      if (!this.#isCompacted(topic)) this.#final.set(key, recordsIn(bytes))
     }
     this.#checkAcked()
     this.#checkReads()
@@ -55,9 +59,17 @@ export class FinalCheck {
     if (a.equals(b)) return true
     // With unclean elections 1.1 truncates to the leader's end without comparing; nothing compares logs with a disk that was replaced.
     if (this.#expects.allowsUnclean === true || !this.#expects.durability) return true
-    if (!topic.startsWith('__')) return false
+    if (!this.#isCompacted(topic)) return false
     const [left, right] = [newestByKey(a), newestByKey(b)]
     return left.size === right.size && [...left].every(([key, offset]) => right.get(key) === offset)
+  }
+
+  #isCompacted(topic: string): boolean {
+    return topic.startsWith('__') || this.#evidence.compacted?.has(topic) === true
+  }
+
+  #startOf(partition: string): number {
+    return this.#evidence.startOf?.(partition) ?? 0
   }
 
   #violation(check: string, message: string): void {
@@ -75,7 +87,7 @@ export class FinalCheck {
     for (const { topic, partition, offset, value, kind } of this.#history.acked) {
       const key = `${topic}-${partition}`
       const found = byOffset.get(key)
-      if (found === undefined || kind === 'one' || !this.#expects.durability) continue
+      if (found === undefined || kind === 'one' || !this.#expects.durability || offset < this.#startOf(key)) continue
       const isThere = offset < 0 ? values.get(key)!.has(value) : found.get(offset) === value
       if (!isThere) {
         const now = offset < 0 ? 'nothing' : (found.get(offset) ?? 'nothing')
@@ -93,7 +105,7 @@ export class FinalCheck {
         if (final === undefined) continue
         const byOffset = new Map(final.map(({ offset, value }) => [offset, value]))
         for (const [offset, value] of values) {
-          if (byOffset.get(offset) !== value)
+          if (byOffset.get(offset) !== value && offset >= this.#startOf(key))
             this.#violation('read-stays', `${key}@${offset}: ${value} was read, there is ${byOffset.get(offset)}`)
         }
       }

@@ -17,7 +17,6 @@ export interface Sent {
   readonly kind: SendKind
   /** Position among the values of its producer. */
   readonly number: number
-  readonly at: number
   /** Of a transactional one. */
   readonly transaction?: number
 }
@@ -58,9 +57,9 @@ export class History {
     this.#world = world
   }
 
-  send(value: string, sent: Omit<Sent, 'at'>): void {
+  send(value: string, sent: Sent): void {
     this.counts.sends++
-    this.sent.set(value, { ...sent, at: this.#world.clock.now() })
+    this.sent.set(value, sent)
   }
 
   ack(value: string, offset: number): void {

@@ -32,7 +32,7 @@ export function bytesOf(log: Log, from: number, upTo: number): Buffer {
     const { error, records } = log.read(offset, READ_BYTES, upTo, true)
     if (error !== 0) throw new Error(`reading ${log.directory} at ${offset}: error ${error}`)
     if (records === undefined || records.size === 0) break
-    const bytes = Buffer.alloc(records.size)
+    const bytes = Buffer.allocUnsafe(records.size)
     records.copyTo(bytes, 0)
     parts.push(bytes)
     let next = offset

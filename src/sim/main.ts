@@ -1,18 +1,21 @@
 /** `npm run sim -- [--preset NAME] (--seed N | --seeds N [--from N]) [--trace FILE] [--verbose] [--shrink]`, `--canaries`, `--print FILE`. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { CANARIES } from './canaries.ts'
 import { PRESETS } from './presets.ts'
+import type { Progress } from './rotation.ts'
+import { parseProgress, progressLines, sweepInTurns } from './rotation.ts'
 import type { RunResult } from './run.ts'
 import { runSeed } from './run.ts'
 import { shrinkFaults } from './shrink.ts'
-import { firstDetection, sweep } from './sweep.ts'
+import { firstDetection, runQuickly, sweep } from './sweep.ts'
 import { decodeTrace, encodeTrace, timelineLine } from './trace.ts'
 
 const USAGE = `npm run sim -- OPTIONS
   --preset NAME     ${Object.keys(PRESETS).join(', ')} (default swarm)
   --seed N          one seed; its timeline is printed
   --seeds N         so many seeds, --from N (default 1), at most --seconds N; prints those that fail
+  --all             every preset in turns, for --seconds N; --from FILE: goes on where the file says, and keeps in it how far it came
   --verbose         with --seed: the brokers' log lines too
   --shrink          with --seed: the fewest faults that still fail
   --set KEY=VALUE   a broker property, as often as wanted
@@ -107,6 +110,39 @@ function* seedsUntil(from: number, count: number, isOver: () => boolean): Genera
   for (let seed = from; seed < from + count && !isOver(); seed++) yield seed
 }
 
+function readProgress(file: string): Progress {
+  return existsSync(file) ? parseProgress(readFileSync(file, 'utf8')) : {}
+}
+
+function writeProgress(file: string, progress: Progress): void {
+  writeFileSync(`${file}.tmp`, `${JSON.stringify(progress)}\n`)
+  renameSync(`${file}.tmp`, file)
+}
+
+/** All presets in turns until the time is up. What was swept stays in `file`, from where the next sweep goes on. */
+async function runAll(file: string | undefined, properties: Settings['properties'], limitSeconds: number): Promise<number> {
+  const progress = file === undefined ? {} : readProgress(file)
+  const started = process.hrtime.bigint()
+  let seeds = 0
+  let failed = 0
+  const run = async (preset: string, seed: number): Promise<RunResult> => {
+    const result = await runQuickly({ preset, properties, seed })
+    seeds++
+    if (result.violations.length > 0) {
+      failed++
+      say(verdict(result))
+    }
+    return result
+  }
+  const seconds = () => Number(process.hrtime.bigint() - started) / 1e9
+  const save = () => file !== undefined && writeProgress(file, progress)
+  await sweepInTurns(progress, run, () => seconds() >= limitSeconds, save)
+  const { user, system } = process.cpuUsage()
+  for (const line of progressLines(progress)) say(line)
+  say(`${seeds} seeds this time, ${failed} failed, ${(seeds / ((user + system) / 1e6)).toFixed(2)} seeds per CPU-second`)
+  return failed === 0 ? 0 : 1
+}
+
 async function runCanaries(upTo: number, name: string | undefined): Promise<number> {
   let missed = 0
   for (const canary of CANARIES) {
@@ -134,6 +170,7 @@ async function main(args: string[]): Promise<number> {
       trace: { type: 'string' },
       print: { type: 'string' },
       canaries: { type: 'boolean', default: false },
+      all: { type: 'boolean', default: false },
       only: { type: 'string' },
     },
   })
@@ -142,11 +179,12 @@ async function main(args: string[]): Promise<number> {
     return 0
   }
   if (values.canaries) return runCanaries(numberOf('seeds', values.seeds, 300), values.only)
+  const limit = numberOf('seconds', values.seconds, Number.POSITIVE_INFINITY)
+  if (values.all) return runAll(values.from, propertiesOf(values.set), limit)
   const settings = { preset: values.preset, properties: propertiesOf(values.set) }
   if (values.seed !== undefined)
     return runOne(numberOf('seed', values.seed, 1), settings, values.verbose, values.trace, values.shrink)
   if (values.seeds !== undefined) {
-    const limit = numberOf('seconds', values.seconds, Number.POSITIVE_INFINITY)
     return runMany(numberOf('from', values.from, 1), numberOf('seeds', values.seeds, 1), settings, limit)
   }
   process.stdout.write(USAGE)

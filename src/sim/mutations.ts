@@ -1,5 +1,6 @@
 import { Group } from '../coordinator/group/group.ts'
 import { Membership } from '../coordinator/group/membership.ts'
+import { OffsetMap } from '../log/cleaner/offset-map.ts'
 import { PartitionLog } from '../log/log.ts'
 import { ProducerState } from '../log/producer-state.ts'
 import { ErrorCode } from '../protocol/errors.ts'
@@ -256,6 +257,34 @@ function throws(): Undo {
   )
 }
 
+/** The cleaner takes the newest record of a key, now and then. */
+function cleansNewest(): Undo {
+  const isDue = everyNth(7)
+  return replace(
+    OffsetMap.prototype,
+    'get',
+    (original) =>
+      function (this: OffsetMap, ...args) {
+        const offset = original.apply(this, args)
+        return offset >= 0 && isDue() ? offset + 1 : offset
+      },
+  )
+}
+
+/** Retention takes everything that is committed. */
+function greedyRetention(): Undo {
+  return replace(
+    PartitionLog.prototype,
+    'deleteOldSegments',
+    (original) =>
+      function (this: PartitionLog) {
+        const deleted = original.call(this)
+        if (deleted > 0) this.maybeIncrementLogStartOffset(this.highWatermark)
+        return deleted + original.call(this)
+      },
+  )
+}
+
 const MUTATIONS = {
   followerAboveEnd,
   highWatermarkFalls,
@@ -272,6 +301,8 @@ const MUTATIONS = {
   generationFalls,
   neverJoins,
   throws,
+  cleansNewest,
+  greedyRetention,
 } as const satisfies Readonly<Record<string, () => Undo>>
 
 /** A rule of the product's own code that is broken while a run lasts. */

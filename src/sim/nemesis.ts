@@ -23,6 +23,7 @@ export type FaultKind =
   | 'jepsen'
   | 'diskError'
   | 'diskFull'
+  | 'slowDisk'
   | 'clockJump'
   | 'cutClient'
   | 'killAll'
@@ -41,6 +42,11 @@ export type FaultKind =
   | 'wipe'
   | 'wipeLeader'
   | 'changeFormat'
+  | 'deleteRecords'
+  | 'stall'
+  | 'staleLeader'
+  | 'lateEnd'
+  | 'expireSegments'
 
 /** One thing that is done to the cluster, with its end. Plain data, so that a list of them can be cut down and stored. */
 export interface Fault {
@@ -134,7 +140,13 @@ export class Nemesis {
         node.disk.capacityBytes = Number.POSITIVE_INFINITY
         this.#restart(node)
       })
-    } else if (kind === 'clockJump') node.setWallSkew((fault.draw - 500) * 20_000)
+    } else if (kind === 'slowDisk') {
+      node.disk.jitterMs = 5 + fault.draw / 2
+      this.#later(forMs + 1000, () => {
+        node.disk.jitterMs = 0
+      })
+    } else if (kind === 'expireSegments') node.expireSegments()
+    else if (kind === 'clockJump') node.setWallSkew((fault.draw - 500) * 20_000)
     else this.#admin.apply(fault)
   }
 
@@ -241,6 +253,12 @@ export class Nemesis {
       case 'reset':
         network.reset(node.host, peer)
         return true
+      case 'stall': {
+        const from = draw % 3 === 0 ? peer : (this.#clients[draw % Math.max(1, this.#clients.length)] ?? peer)
+        const release = network.stall(from, node.host)
+        this.#later(forMs + 2000, release)
+        return true
+      }
       case 'jepsen':
         this.#jepsen(node, others, forMs)
         return true
@@ -303,6 +321,7 @@ export class Nemesis {
       node.disk.clearFailures()
       node.disk.onOperation = undefined
       node.disk.capacityBytes = Number.POSITIVE_INFINITY
+      node.disk.jitterMs = 0
       node.resume()
       node.setWallSkew(0)
       if (node.hadDiskTrouble) node.crash(false)

@@ -41,6 +41,8 @@ class Pipeline {
   #sequence = 0
   #onItsWay = 0
   #failed = false
+  /** A batch of this session was acknowledged: whoever leads must know the producer. */
+  #isKnown = false
   #isStuck = false
 
   constructor(client: SimClient, history: History, options: ProducerOptions, partition: number, numbers: { next: number }) {
@@ -63,6 +65,7 @@ class Pipeline {
         this.#batches = []
         this.#sequence = 0
         this.#failed = false
+        this.#isKnown = false
       } else if (this.#failed) {
         if (this.#onItsWay > 0) continue
         await this.#client.sleep(BACKOFF_MS)
@@ -116,6 +119,7 @@ class Pipeline {
     const isFirst = this.#batches[0] === batch
     if (result !== NO_ANSWER && (result.error === 0 || result.error === ErrorCode.DUPLICATE_SEQUENCE_NUMBER)) {
       this.#batches = this.#batches.filter((one) => one !== batch)
+      this.#isKnown = true
       for (const [i, value] of batch.values.entries())
         this.#history.ack(value, result.error === 0 && result.offset >= 0 ? result.offset + i : -1)
       return
@@ -124,6 +128,10 @@ class Pipeline {
     if (result === NO_ANSWER || RETRIABLE.has(result.error)) return
     // Behind one that failed the sequence has a gap; a deposed leader has not seen the last ones.
     if (result.error === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && !(isFirst && isLeader)) return
+    if (result.error === ErrorCode.UNKNOWN_PRODUCER_ID && (!isLeader || (!isFirst && !this.#isKnown))) {
+      this.#client.world.reached('producer unknown behind a batch that failed')
+      return
+    }
     if (result.error === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && this.#batches.length > 1) {
       this.#client.world.reached('more batches in flight than the leader remembers')
       this.#producer = undefined

@@ -34,6 +34,12 @@ export interface Workload {
   readonly groupMembers: number
   /** They share a transactional id. */
   readonly copiers: number
+  /** Each writes keys of its own to a compacted topic, which one consumer reads. */
+  readonly keyed: number
+  /** Write to a topic whose old segments go, which one consumer reads. */
+  readonly expiring: number
+  /** Of the transactions that go well so far. */
+  readonly abortShare: number
   readonly pauseMs: number
 }
 
@@ -76,6 +82,9 @@ const WORKLOAD: Workload = {
   committedConsumers: 0,
   groupMembers: 0,
   copiers: 0,
+  keyed: 0,
+  expiring: 0,
+  abortShare: 1 / 8,
   pauseMs: 60,
 }
 const STRICT: Expectations = { durability: true, liveness: true, strongIsr: true, allowsUnclean: false }
@@ -134,8 +143,8 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     reaches: [...CHANGES, ...CONTROLLER, 'session expires', 'controller write fenced'],
   },
   disk: {
-    about: 'directories fail, disks fill up',
-    weights: { ...DISK, kill: 1, preferredElection: 1 },
+    about: 'directories fail, disks fill up, are slow and answer in another order',
+    weights: { ...DISK, slowDisk: 2, kill: 1, preferredElection: 1 },
     reaches: [...CHANGES, 'log directory fails', 'torn batch at recovery', 'broker halts'],
   },
   power: {
@@ -191,6 +200,23 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     brokers: 3,
     reaches: [...CHANGES, ...CONTROLLER, 'controller write fenced', 'ISR write refused', 'ISR adopted from ZooKeeper'],
   },
+  stale: {
+    about: 'a leader is back with a high watermark of long ago while its followers differ (H6)',
+    weights: { staleLeader: 1 },
+    brokers: 4,
+    partitions: 1,
+    pauseMs: 4000,
+    properties: { 'replica.high.watermark.checkpoint.interval.ms': '600000', 'replica.fetch.max.bytes': '100' },
+    workload: { idempotent: 1, all: 1, consumers: 1, pauseMs: 50 },
+    reaches: ['isr shrinks', 'isr grows', 'leader with a stale high watermark', 'follower truncates'],
+  },
+  late: {
+    about: 'connections whose bytes come long after what was sent later over new ones (H9)',
+    weights: { lateEnd: 8, stall: 3, kill: 1, moveLeader: 1 },
+    pauseMs: 800,
+    workload: { transactional: 2, abortShare: 0.5, committedConsumers: 1, consumers: 0, idempotent: 1, pipelined: 1, all: 0 },
+    reaches: ['unclear end of a transaction', 'idempotent retry', 'pipeline sent again', 'leader changes'],
+  },
   wipe: {
     about: 'disks are replaced by empty ones: records may go, what is left of them is not truncated (H11)',
     weights: { wipeLeader: 1 },
@@ -221,6 +247,34 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     isSwarm: true,
     workload: { copiers: 2, idempotent: 1, all: 0, consumers: 0, pauseMs: 100 },
     reaches: ['copied in a transaction', 'a copier was fenced', 'transaction timed out', 'group coordinator moves'],
+  },
+  compact: {
+    about: 'compaction with tombstones, retention and DeleteRecords while replicas come and go (G24)',
+    weights: {
+      ...PROCESS,
+      cut: 2,
+      cutData: 2,
+      reset: 1,
+      diskError: 1,
+      slowDisk: 2,
+      moveLeader: 2,
+      expireSegments: 8,
+      deleteRecords: 3,
+    },
+    properties: { 'log.cleaner.backoff.ms': '200' },
+    faultsMs: 26_000,
+    pauseMs: 1600,
+    workload: { keyed: 2, expiring: 2, idempotent: 0, all: 0, consumers: 0, pauseMs: 80 },
+    reaches: [
+      ...CHANGES,
+      'log cleaned',
+      'tombstones discarded',
+      'log compacted',
+      'retention takes segments',
+      'log start moves',
+      'records deleted',
+      'consumer out of range',
+    ],
   },
   formats: {
     about: 'the message format of topics changes under load; without epochs in old formats (H3) leaders do not die here',

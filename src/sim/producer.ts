@@ -19,6 +19,8 @@ export interface ProducerOptions {
 interface Batch {
   readonly partition: number
   readonly values: readonly string[]
+  /** Instead of the values: with keys, null for a tombstone. */
+  readonly records?: readonly { readonly key: string; readonly value: string | null }[]
   readonly producerId?: number
   readonly producerEpoch?: number
   readonly baseSequence?: number
@@ -39,6 +41,8 @@ export async function produceTo(client: SimClient, topic: string, acks: number, 
     transactional: batch.transactionalId !== undefined,
   })
   for (const value of values) builder.append(client.clock.wall(), null, Buffer.from(value))
+  for (const { key, value } of batch.records ?? [])
+    builder.append(client.clock.wall(), Buffer.from(key), value === null ? null : Buffer.from(value))
   const result = await client.call(
     leader,
     'Produce',
@@ -124,9 +128,9 @@ async function runIdempotent(client: SimClient, history: History, options: Produ
 }
 
 /** Offset of the batch; undefined when the producer may not go on (reported). */
-async function untilTold(
+export async function untilTold(
   client: SimClient,
-  { topic, breaks, trueLeader }: ProducerOptions,
+  { topic, breaks, trueLeader }: Pick<ProducerOptions, 'topic' | 'breaks' | 'trueLeader'>,
   batch: Batch,
 ): Promise<number | undefined> {
   let attempt = batch
@@ -137,7 +141,8 @@ async function untilTold(
     if (result !== NO_ANSWER) {
       if (result.error === 0) return result.offset
       if (result.error === ErrorCode.DUPLICATE_SEQUENCE_NUMBER) return -1
-      if (result.error === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && !(wasLeader && asked === trueLeader(batch.partition))) {
+      const isUnseen = result.error === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER || result.error === ErrorCode.UNKNOWN_PRODUCER_ID
+      if (isUnseen && !(wasLeader && asked === trueLeader(batch.partition))) {
         // A deposed leader that does not know it yet has not seen the last batches; 1.1 has no means against that.
         client.world.reached('sequence refused by a deposed leader')
       } else if (!RETRIABLE.has(result.error)) {

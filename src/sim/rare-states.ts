@@ -22,6 +22,10 @@ const LINES: readonly (readonly [text: string, state: string])[] = [
   ['Completion of', 'completion of a transaction written again'],
   ['are sent again', 'transaction markers sent again'],
   ['due to timeout', 'transaction timed out'],
+  [', discarding deletes.', 'tombstones discarded'],
+  ['Cleaning log ', 'log cleaned'],
+  ['due to retention size', 'retention takes segments'],
+  ['Incrementing log start offset', 'log start moves'],
 ]
 
 /** Counts the rare states that a log line tells of. */

@@ -4,7 +4,7 @@ import type { BrokerNode, BrokerProcess } from './broker-node.ts'
 import type { Cluster } from './cluster.ts'
 import { batchesOf, bytesOf } from './log-bytes.ts'
 import type { World } from './world.ts'
-import type { ZnodeChecker } from './znode-checker.ts'
+import type { PartitionZnode, ZnodeChecker } from './znode-checker.ts'
 
 interface Seen {
   epoch: number
@@ -38,8 +38,12 @@ export class ReplicaChecker {
   readonly #znodes: ZnodeChecker
   readonly #leaders = new Map<string, number>()
   readonly #seen = new WeakMap<BrokerProcess, Map<string, Seen>>()
+  /** What was seen of each last: most events change nothing. */
+  readonly #last = new WeakMap<PartitionView, Seen>()
   /** Partition -> base offset -> batch. */
   readonly #canonical = new Map<string, Map<number, Canonical>>()
+  /** Partition -> end of what was ever committed in it. */
+  readonly #committedEnd = new Map<string, number>()
   readonly #expectsStrongIsr: boolean
   /** With unclean elections or lost disks committed records may go. */
   readonly #expectsDurability: boolean
@@ -53,6 +57,7 @@ export class ReplicaChecker {
     this.#expectsStrongIsr = expects.strongIsr
     this.#expectsDurability = expects.durability
     this.#world.afterEvent.push(() => this.#check())
+    if (this.#expectsStrongIsr) znodes.onState.push((key, state) => this.#checkMembers(key, state, 0))
   }
 
   #check(): void {
@@ -70,14 +75,14 @@ export class ReplicaChecker {
     for (const view of replicaManager.partitions()) {
       const { log, highWatermark, leaderEpoch } = view
       if (log === undefined) continue
+      const last = this.#last.get(view)
+      if (last?.epoch === leaderEpoch && last.highWatermark === highWatermark && log.logEndOffset >= highWatermark) continue
       const key = `${view.topic}-${view.partition}`
-      const before = seen.get(key)
-      if (before?.epoch === leaderEpoch && before.highWatermark === highWatermark && log.logEndOffset >= highWatermark) continue
-      this.#compare(node, view, key, before, seen)
+      this.#last.set(view, this.#compare(node, view, key, seen.get(key), seen))
     }
   }
 
-  #compare(node: BrokerNode, view: PartitionView, key: string, before: Seen | undefined, seen: Map<string, Seen>): void {
+  #compare(node: BrokerNode, view: PartitionView, key: string, before: Seen | undefined, seen: Map<string, Seen>): Seen {
     const { leaderEpoch: epoch, highWatermark, isLeader } = view
     const log = view.log!
     const where = `${node.host} ${key}`
@@ -100,7 +105,9 @@ export class ReplicaChecker {
       }
       if (this.#expectsStrongIsr) this.#checkStrongIsr(node, view, key)
     }
-    seen.set(key, { epoch, highWatermark, checked, kept, log })
+    const now = { epoch, highWatermark, checked, kept, log }
+    seen.set(key, now)
+    return now
   }
 
   #checkLeader(node: BrokerNode, key: string, epoch: number): void {
@@ -125,26 +132,32 @@ export class ReplicaChecker {
       if (base > next && !view.log!.config.compact && this.#expectsDurability)
         this.#world.violation('committed-stays', `${where}: nothing at ${next}, the next batch begins at ${base}`)
       next = last + 1
+      if (next > (this.#committedEnd.get(key) ?? 0)) this.#committedEnd.set(key, next)
       const canonical = known.get(base)
       if (canonical === undefined) known.set(base, { last, mark })
-      else if ((canonical.mark !== mark || canonical.last !== last) && this.#expectsDurability) {
+      // A cleaned batch keeps its offsets and its epoch.
+      else if (!isSameBatch(canonical, { last, mark }, view.log!.config.compact) && this.#expectsDurability) {
         this.#world.violation('committed-stays', `${where}@${base}: ${mark}, was committed as ${canonical.mark}`)
       }
     }
   }
 
-  /** What the true leader has committed is in every living member of ZooKeeper's ISR. */
+  /** What was ever committed is in every living member of ZooKeeper's ISR, whatever the true leader still knows of it. */
   #checkStrongIsr(node: BrokerNode, view: PartitionView, key: string): void {
     const truth = this.#znodes.partitions.get(key)
     if (truth === undefined || truth.leader !== node.id || truth.leaderEpoch !== view.leaderEpoch) return
-    for (const member of truth.isr) {
-      const log = this.#cluster.broker(member)?.process?.server.replicaManager?.partition(view.topic, view.partition)?.log
-      if (log !== undefined && log.logEndOffset < view.highWatermark) {
+    this.#checkMembers(key, truth, view.highWatermark)
+  }
+
+  #checkMembers(key: string, { topic, partition, isr }: PartitionZnode, highWatermark: number): void {
+    const committed = Math.max(highWatermark, this.#committedEnd.get(key) ?? 0)
+    for (const member of isr) {
+      const log = this.#cluster.broker(member)?.process?.server.replicaManager?.partition(topic, partition)?.log
+      if (log !== undefined && log.logEndOffset < committed)
         this.#world.violation(
           'strong-isr',
-          `${key}: committed up to ${view.highWatermark}, ISR member ${member} ends at ${log.logEndOffset}`,
+          `${key}: committed up to ${committed}, ISR member ${member} ends at ${log.logEndOffset}`,
         )
-      }
     }
   }
 
@@ -152,4 +165,13 @@ export class ReplicaChecker {
   committed(key: string): ReadonlyMap<number, Canonical> {
     return this.#canonical.get(key) ?? new Map()
   }
+}
+
+function isSameBatch(a: Canonical, b: Canonical, isCompacted: boolean): boolean {
+  if (a.last !== b.last) return false
+  return isCompacted ? epochOf(a.mark) === epochOf(b.mark) : a.mark === b.mark
+}
+
+function epochOf(mark: string): string {
+  return mark.slice(mark.indexOf('/'))
 }

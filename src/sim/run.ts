@@ -1,6 +1,7 @@
+import type { Log } from '../log/types.ts'
 import { SeededRng } from '../ports/memory/seeded-rng.ts'
 import { settle } from '../ports/memory/virtual-clock.ts'
-import { Admin } from './admin.ts'
+import { Admin, EXPIRING } from './admin.ts'
 import type { Breakage } from './breakages.ts'
 import { portWrappers } from './breakages.ts'
 import { SimClient } from './client.ts'
@@ -12,6 +13,8 @@ import { FinalCheck } from './final-check.ts'
 import { GroupHistory } from './group-history.ts'
 import { runGroupMember } from './group-member.ts'
 import { History } from './history.ts'
+import { judgeCompaction, KeyedHistory, keyedRecordsIn } from './keyed-history.ts'
+import { runKeyed } from './keyed-producer.ts'
 import { bytesOf } from './log-bytes.ts'
 import { mutate } from './mutations.ts'
 import type { Fault } from './nemesis.ts'
@@ -21,6 +24,7 @@ import type { RunPlan } from './presets.ts'
 import { planRun } from './presets.ts'
 import { runProducer } from './producer.ts'
 import { ReplicaChecker } from './replica-checker.ts'
+import { judgeRetention } from './retention-check.ts'
 import type { TraceEntry } from './trace.ts'
 import { runTransactional } from './transactional-producer.ts'
 import type { Violation } from './world.ts'
@@ -34,6 +38,7 @@ const DRAIN_MS = 4000
 const SHORT_MS = 10_000
 export const TOPIC = 'events'
 const COPY_TOPIC = 'copied'
+const COMPACTED = 'compacted'
 
 export interface RunOptions {
   readonly seed: number
@@ -60,6 +65,28 @@ export interface RunResult {
   readonly plan: RunPlan
   readonly trace: readonly TraceEntry[]
 }
+
+const RETENTION_BYTES = 5000
+const SEGMENT_BYTES = 700
+
+/** What a run writes to, and the settings of each. */
+function topicsOf({ workload }: RunPlan): readonly (readonly [string, Readonly<Record<string, string>>])[] {
+  return [
+    [TOPIC, {}],
+    ...(workload.copiers > 0 ? ([[COPY_TOPIC, {}]] as const) : []),
+    ...(workload.keyed > 0 ? ([[COMPACTED, COMPACTING]] as const) : []),
+    ...(workload.expiring > 0 ? ([[EXPIRING, RETAINING]] as const) : []),
+  ]
+}
+
+/** Small segments, nearly always dirty enough. Tombstones outlive every outage of a replica: who misses one keeps what it deletes, as in 1.1. */
+const COMPACTING = {
+  'cleanup.policy': 'compact',
+  'segment.bytes': '900',
+  'min.cleanable.dirty.ratio': '0.05',
+  'delete.retention.ms': '20000',
+}
+const RETAINING = { 'retention.bytes': String(RETENTION_BYTES), 'segment.bytes': String(SEGMENT_BYTES) }
 
 /** One seed: warm up, faults, healing, convergence, verdict. */
 export async function runSeed(options: RunOptions): Promise<RunResult> {
@@ -98,6 +125,7 @@ class Run {
   readonly #breaks: ReadonlySet<Breakage>
   readonly #cluster: Cluster
   readonly #history: History
+  readonly #keyed = new KeyedHistory()
   readonly #znodes: ZnodeChecker
   readonly #admin: Admin
   readonly #clients: SimClient[] = []
@@ -133,8 +161,10 @@ class Run {
     const { partitions, replication } = this.#plan
     this.#cluster.startAll()
     let created = false
-    const topics = this.#plan.workload.copiers > 0 ? [TOPIC, COPY_TOPIC] : [TOPIC]
-    const made = Promise.all(topics.map((topic) => this.#admin.createTopic(topic, partitions, replication))).then(() => {
+    const topics = topicsOf(this.#plan)
+    const made = Promise.all(
+      topics.map(([topic, settings]) => this.#admin.createTopic(topic, partitions, replication, settings)),
+    ).then(() => {
       created = true
     })
     const isWarm = await this.#world.run(
@@ -172,7 +202,9 @@ class Run {
     for (let i = 0; i < workload.committedConsumers; i++)
       this.#client(`committed-${i}`, (client) => runConsumer(client, this.#history, { ...common, isCommitted: true }))
     for (let i = 0; i < workload.transactional; i++)
-      this.#client(`transactional-${i}`, (client) => runTransactional(client, this.#history, common))
+      this.#client(`transactional-${i}`, (client) =>
+        runTransactional(client, this.#history, { ...common, abortShare: workload.abortShare }),
+      )
     for (let i = 0; i < workload.groupMembers; i++)
       this.#client(`member-${i}`, (client) => runGroupMember(client, this.#history, groups, { ...common, group: 'group' }))
     for (let i = 0; i < workload.copiers; i++) {
@@ -180,6 +212,12 @@ class Run {
       const options = { from: TOPIC, to: COPY_TOPIC, partitions, group: 'copier', breaks: this.#breaks, trueCoordinator }
       this.#client(`copier-${i}`, (client) => runCopier(client, this.#history, options))
     }
+    for (let i = 0; i < workload.keyed; i++)
+      this.#client(`keyed-${i}`, (client) => runKeyed(client, this.#keyed, { ...common, topic: COMPACTED, kind: 'idempotent' }))
+    for (let i = 0; i < workload.expiring; i++)
+      this.#client(`expiring-${i}`, (client) => runProducer(client, this.#history, { ...common, topic: EXPIRING, kind: 'all' }))
+    for (const topic of [...(workload.keyed > 0 ? [COMPACTED] : []), ...(workload.expiring > 0 ? [EXPIRING] : [])])
+      this.#client(`reader-${topic}`, (client) => runConsumer(client, this.#history, { ...common, topic, isCommitted: false }))
     const nemesis = new Nemesis(
       this.#cluster,
       this.#admin,
@@ -217,6 +255,10 @@ class Run {
     for (const client of this.#clients) client.isOver = true
     convergence.isQuiet = true
     await world.run(DRAIN_MS)
+    if (this.#plan.workload.expiring > 0) {
+      for (const node of this.#cluster.brokers) node.expireSegments()
+      await world.run(DRAIN_MS)
+    }
     const isQuiet = await world.run(limit, () => convergence.problem() === undefined)
     if (!isQuiet && world.violations.length === 0 && this.#plan.expects.liveness)
       world.violation('liveness', `not quiet: ${convergence.problem()}`)
@@ -224,19 +266,58 @@ class Run {
     this.#checkFinal()
   }
 
+  #log(broker: number, topic: string, partition: number): Log | undefined {
+    return this.#cluster.broker(broker)?.process?.server.replicaManager?.partition(topic, partition)?.log
+  }
+
   #checkFinal(): void {
+    const starts = this.#checkRetention()
+    const startOf = (partition: string) => starts.get(partition) ?? 0
     const bytes = (broker: number, topic: string, partition: number): Buffer | undefined => {
-      const log = this.#cluster.broker(broker)?.process?.server.replicaManager?.partition(topic, partition)?.log
-      return log === undefined ? undefined : bytesOf(log, 0, log.logEndOffset)
+      const log = this.#log(broker, topic, partition)
+      return log === undefined ? undefined : bytesOf(log, startOf(`${topic}-${partition}`), log.logEndOffset)
     }
     const violation = (check: string, message: string) => this.#world.violation(check, message)
-    const evidence = { partitions: this.#znodes.partitions, bytes, violation }
+    const evidence = { partitions: this.#znodes.partitions, bytes, violation, compacted: new Set([COMPACTED]), startOf }
     new FinalCheck(evidence, this.#history, this.#plan.expects).run()
+    this.#checkCompaction(bytes)
+  }
+
+  /** Judges what retention has left, and says from where on every replica has each partition of that topic. */
+  #checkRetention(): ReadonlyMap<string, number> {
+    const starts = new Map<string, number>()
+    for (const [key, { topic, partition, isr }] of this.#znodes.partitions) {
+      if (topic !== EXPIRING) continue
+      const deletedUpTo = this.#admin.deletedUpTo.get(key) ?? 0
+      for (const id of isr) {
+        const log = this.#log(id, topic, partition)
+        if (log === undefined) continue
+        starts.set(key, Math.max(starts.get(key) ?? 0, log.logStartOffset))
+        const problem = judgeRetention(log, { retentionBytes: RETENTION_BYTES, segmentBytes: SEGMENT_BYTES, deletedUpTo })
+        if (problem !== undefined) this.#world.violation('retention', `${key} on broker ${id}: ${problem}`)
+      }
+    }
+    return starts
+  }
+
+  #checkCompaction(bytes: (broker: number, topic: string, partition: number) => Buffer | undefined): void {
+    for (const [key, { topic, partition, isr }] of this.#znodes.partitions) {
+      const written = this.#keyed.partitions.get(key)
+      if (topic !== COMPACTED || written === undefined) continue
+      for (const id of isr) {
+        const log = bytes(id, topic, partition)
+        if (log === undefined) continue
+        const { problems, isCompacted, forgotten } = judgeCompaction(keyedRecordsIn(log), written)
+        for (const problem of problems) this.#world.violation('compaction', `${key} on broker ${id}: ${problem}`)
+        if (isCompacted) this.#world.reached('log compacted')
+        if (forgotten > 0) this.#world.reached('key forgotten')
+      }
+    }
   }
 
   #result(): RunResult {
     const { clock, events, sometimes, trace, violations } = this.#world
-    trace.mix(`end ${clock.now()} ${events} ${JSON.stringify(this.#history.counts)}`)
+    trace.mix(`end ${clock.now()} ${JSON.stringify(this.#history.counts)}`)
     return {
       seed: this.#options.seed,
       preset: this.#options.preset,

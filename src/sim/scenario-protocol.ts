@@ -46,7 +46,7 @@ function writesState(request: ZkRequest): boolean {
 
 /** H7: the write of a controller that was replaced while it was on its way. */
 async function zombieController(faithful: boolean): Promise<ScenarioOutcome> {
-  const s = new Scenario(4, {}, faithful ? ['noFence'] : [])
+  const s = new Scenario(4, { 'samsa.faithful': faithful ? 'H7' : '' })
   const { zooKeeper } = s.cluster
   await s.start(3, [0, 1, 2])
   await s.produce('a')
@@ -71,6 +71,45 @@ async function zombieController(faithful: boolean): Promise<ScenarioOutcome> {
     lost: isLed ? [] : ['a leader'],
     remark: `ZooKeeper says ${s.leader}, which ${isLed ? 'leads' : 'has never heard of it'}`,
   }
+}
+
+/**
+ * H8: a controller that is none any more still has an order for a broker, which has been started again since and knows nothing of the present
+ * epochs: it leads an old one, and acknowledges alone.
+ */
+async function lateOrder(faithful: boolean): Promise<ScenarioOutcome> {
+  const s = new Scenario(4, { 'min.insync.replicas': '1', 'samsa.faithful': faithful ? 'H8' : '' })
+  const { classCuts } = s.world
+  await s.start(3, [0, 1, 2])
+  await s.produce('a')
+  classCuts.cut('broker-3', 'broker-0', 'control')
+  for (const id of [1, 2]) s.broker(id).crash(false)
+  await s.until('0 is alone by the word of 3', () => s.isr.join() === '0')
+  await s.run(500)
+  // Its order for 0 stays with it. It does not learn that its session ends.
+  s.cluster.zooKeeper.cut('broker-3')
+  s.broker(3).pause()
+  for (const id of [1, 2]) s.broker(id).start()
+  await s.until('there is another controller', () => s.znodes.controllerEpoch === 2 && s.isr.length === 3)
+  await s.moveLeaderTo(1)
+  while (!s.acked.includes('b')) await s.produce('b')
+  await s.until('0 has it', () => s.stored(0).includes('b'))
+  s.broker(0).crash(false)
+  await s.until('0 is out', () => !s.isr.includes(0))
+  for (const id of [1, 2]) classCuts.cut(`broker-${id}`, 'broker-0', 'control')
+  s.broker(0).start()
+  await s.until('0 is up', () => s.broker(0).isUp)
+  classCuts.heal('broker-3', 'broker-0')
+  s.broker(3).resume()
+  await s.run(1000)
+  const isLeading = s.view(0)?.isLeader === true
+  if (isLeading) {
+    const result = await s.wait(s.produceDirectly(0, -1, 'c'))
+    if (result === 0) s.acked.push('c')
+  }
+  classCuts.heal()
+  await s.healAll()
+  return { lost: s.lost(), remark: `0 ${isLeading ? 'led again' : 'did not lead'} by an order of old` }
 }
 
 /** H12: the version of the state is not what the leader remembers; 1.1 never looks again and can change its ISR no more. */
@@ -114,6 +153,7 @@ async function plainRetry(faithful: boolean): Promise<ScenarioOutcome> {
 export const PROTOCOL_SCENARIOS: readonly HoleScenario[] = [
   { hole: 'H5', about: 'a late fetch of an old epoch', run: lateFetch },
   { hole: 'H7', about: 'a zombie controller writes', run: zombieController },
+  { hole: 'H8', about: 'a late order for a broker that was started again', run: lateOrder },
   { hole: 'H12', about: 'the cached version of a state', run: cachedVersion },
   { hole: 'H13', about: 'a retry without sequence numbers', run: plainRetry },
 ]

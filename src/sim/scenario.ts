@@ -118,13 +118,16 @@ export class Scenario {
   /** The same with acks=1, to a broker that leads. */
   async produceToOne(broker: number, ...values: string[]): Promise<void> {
     await this.until(`${broker} leads`, () => this.view(broker)?.isLeader === true)
-    await this.wait(
-      this.client.call(
-        broker,
-        'Produce',
-        { transactionalId: null, acks: 1, timeout: 1000, topicData: [topicDataOf(values)] },
-        () => {},
-      ),
+    await this.wait(this.produceDirectly(broker, 1, ...values))
+  }
+
+  /** To a broker, whatever ZooKeeper says; the answer is its error code. */
+  produceDirectly(broker: number, acks: number, ...values: string[]): Promise<number | typeof NO_ANSWER> {
+    return this.client.call(
+      broker,
+      'Produce',
+      { transactionalId: null, acks, timeout: 1000, topicData: [topicDataOf(values)] },
+      ({ responses }) => responses[0]!.partitionResponses[0]!.errorCode,
     )
   }
 

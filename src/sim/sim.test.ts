@@ -17,7 +17,8 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   disk: [1],
   power: [1],
   admin: [1],
-  swarm: [1],
+  // 176: a leader that had seen nothing of a producer, asked for what came behind a batch that it had refused.
+  swarm: [1, 176],
   // Two epochs of the same leader: it missed the first, and no longer counted a follower that had not asked since.
   groups: [1],
   transactions: [3],
@@ -28,6 +29,9 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   flap: [1],
   zombies: [1],
   wipe: [1],
+  stale: [1],
+  late: [1],
+  compact: [1, 2],
 }
 const FRESH: readonly string[] = ['core', 'swarm']
 const fresh = Number(process.env['SAMSA_SEED'] ?? process.hrtime.bigint() % 1_000_000_000n)

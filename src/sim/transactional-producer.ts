@@ -10,6 +10,8 @@ export interface TransactionalOptions {
   readonly partitions: number
   readonly pauseMs: number
   readonly breaks: ReadonlySet<Breakage>
+  /** Default an eighth. */
+  readonly abortShare?: number
 }
 
 const TRANSACTION_TIMEOUT_MS = 5000
@@ -22,7 +24,7 @@ interface Session {
 }
 
 /**
- * Transactions of a few batches, one in eight aborted. After anything unclear it asks InitProducerId again, which the protocol of 1.1 needs (H9):
+ * Transactions of a few batches, some of them aborted. After anything unclear it asks InitProducerId again, which the protocol of 1.1 needs (H9):
  * what was not told to commit by then must never be committed.
  */
 export async function runTransactional(client: SimClient, history: History, options: TransactionalOptions): Promise<void> {
@@ -102,7 +104,7 @@ class TransactionalProducer {
       added.add(partition)
       if (!(await this.#produce(session, transaction, partition, rng.int(1, 4)))) return this.#giveUp(transaction)
     }
-    return this.#end(session, transaction, rng.next() >= 1 / 8)
+    return this.#end(session, transaction, rng.next() >= (this.#options.abortShare ?? 1 / 8))
   }
 
   /** Nobody was told to commit it, and after the next initialization nobody can be. */

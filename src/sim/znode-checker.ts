@@ -29,6 +29,8 @@ const BROKER = /^\/brokers\/ids\/(\d+)$/
 export class ZnodeChecker {
   readonly partitions = new Map<string, PartitionZnode>()
   readonly liveBrokers = new Set<number>()
+  /** Told of each state of a partition as it is written. */
+  readonly onState: ((key: string, state: PartitionZnode) => void)[] = []
   readonly #world: Judged
   readonly #allowsUnclean: boolean
   #controllerEpoch = 0
@@ -95,7 +97,9 @@ export class ZnodeChecker {
     const { leader, leaderEpoch, isr, controllerEpoch } = decodePartitionState(topic, partition, data, 0)
     const before = this.partitions.get(key)
     this.#world.trace.add('zookeeper', key, { leader, epoch: leaderEpoch, isr })
-    this.partitions.set(key, { topic, partition, leader, leaderEpoch, isr, controllerEpoch })
+    const state = { topic, partition, leader, leaderEpoch, isr, controllerEpoch }
+    this.partitions.set(key, state)
+    for (const listener of this.onState) listener(key, state)
     const wrong = (what: string) => this.#world.violation('partition-state', `${key}: ${what}`)
     if (leader >= 0 && !isr.includes(leader)) wrong(`leader ${leader} is not in ISR ${isr.join(',')}`)
     if (controllerEpoch > this.#controllerEpoch) wrong(`controller epoch ${controllerEpoch} > ${this.#controllerEpoch}`)

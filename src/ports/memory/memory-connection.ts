@@ -8,7 +8,9 @@ import type { Rng } from '../rng.ts'
 /** Bytes that the two systems' socket buffers hold per direction; what is beyond stays queued at the writer. */
 const WINDOW_BYTES = 256 * 1024
 const HIGH_WATER_BYTES = 1024 * 1024
-const READ_BYTES = 256 * 1024
+export const READ_BYTES = 256 * 1024
+/** What is left in the buffer of a read that is over. */
+const POISON = 0xdb
 const LINGER_MS = 1000
 
 export type Accept = (connection: Connection) => FrameReceiver | undefined
@@ -20,12 +22,15 @@ export interface Bound {
   waiting: End[] | undefined
 }
 
+/** `enter` runs something as the process that this is the clock of: at once, later when it is stopped, never when it is dead. */
+export type HostClock = Clock & { readonly enter?: (run: () => void) => void }
+
 /** One machine: its name, address and open ports. */
 export interface Host {
   readonly name: string
   readonly address: string
   /** Of the process that runs there. */
-  clock: Clock
+  clock: HostClock
   readonly bound: Map<number, Bound>
   readonly ends: Set<End>
   nextPort: number
@@ -41,6 +46,8 @@ export interface Surroundings {
   readonly rng: Rng
   readonly pool: BufferPool
   readonly splitShare: number
+  /** What is read goes through here, and is gone after the call: whoever needs it later must have copied it. */
+  readonly readBuffer: Buffer
   /** Draws a one-way delay, milliseconds. */
   delay(): number
   isBlocked(from: Host, to: Host): boolean
@@ -63,6 +70,8 @@ export class End implements Connection, FrameTransport {
   peer!: End
   receiver!: FrameReceiver
   remote = { address: '', port: 0 }
+  /** What is on its way to us stays there, while other connections go on. */
+  isStalled = false
   connectTimer: Timer | undefined
   readonly #network: Surroundings
   #reader: FrameReader | undefined
@@ -269,29 +278,48 @@ export class End implements Connection, FrameTransport {
     const { clock } = this.#network
     const at = Math.max(clock.now() + this.#network.delay(), this.#arriving.at(-1)?.at ?? 0)
     this.#arriving.push({ at, bytes })
-    clock.timer(at - clock.now(), () => this.arrived())
+    clock.timer(at - clock.now(), () => {
+      this.#takeArrived()
+      if (!this.#isReadable) return
+      // Nobody's call is below us: the process may be told in the same turn.
+      const { clock: host } = this.host
+      this.#readScheduled = true
+      if (host.enter === undefined) this.#readNow()
+      else host.enter(this.#readNow)
+    })
+  }
+
+  /** Takes what was held back on the way, now that it is open. */
+  arrived(): void {
+    this.#takeArrived()
+    this.#scheduleRead()
   }
 
   /** Moves what has arrived, unless the way is blocked, into the receive buffer. */
-  arrived(): void {
-    if (this.#over || this.#network.isBlocked(this.peer.host, this.host)) return
+  #takeArrived(): void {
+    if (this.#over || this.isStalled || this.#network.isBlocked(this.peer.host, this.host)) return
     const now = this.#network.clock.now()
     while (this.#arriving.length > 0 && this.#arriving[0]!.at <= now) {
       const { bytes } = this.#arriving.shift()!
       if (bytes === 'end') this.#endArrived = true
       else this.#unread.push(bytes)
     }
-    this.#scheduleRead()
+  }
+
+  get #isReadable(): boolean {
+    if (this.#readScheduled || !this.#reading || this.#over || !this.#established) return false
+    return this.#unread.length > 0 || this.#endArrived
   }
 
   #scheduleRead(): void {
-    if (this.#readScheduled || !this.#reading || this.#over || !this.#established) return
-    if (this.#unread.length === 0 && !this.#endArrived) return
+    if (!this.#isReadable) return
     this.#readScheduled = true
-    this.host.clock.soon(() => {
-      this.#readScheduled = false
-      if (this.#reading && !this.#over) this.#readOnce()
-    })
+    this.host.clock.soon(this.#readNow)
+  }
+
+  readonly #readNow = (): void => {
+    this.#readScheduled = false
+    if (this.#reading && !this.#over) this.#readOnce()
   }
 
   #readOnce(): void {
@@ -305,13 +333,15 @@ export class End implements Connection, FrameTransport {
     const { rng, splitShare } = this.#network
     const splits = splitShare === 1 || (splitShare > 0 && rng.next() < splitShare)
     const bytes = splits ? rng.int(1, most + 1) : most
-    const room = target ?? Buffer.alloc(bytes)
+    const room = target ?? this.#network.readBuffer
     this.#takeUnread(room, bytes)
-    const { peer } = this
-    peer.host.clock.soon(() => peer.#acknowledge(bytes))
+    this.#acknowledge(bytes)
     if (!this.#ending) {
-      if (target === undefined) this.#reader?.feed(room, 0, bytes)
-      else this.#reader?.filled(bytes)
+      if (target !== undefined) this.#reader?.filled(bytes)
+      else if (this.#reader !== undefined) {
+        this.#reader.feed(room, 0, bytes)
+        room.fill(POISON, 0, bytes)
+      }
     }
     this.#scheduleRead()
   }
@@ -327,9 +357,11 @@ export class End implements Connection, FrameTransport {
     }
   }
 
+  /** The peer's window grows; its process hears of it only where something waits for that. */
   #acknowledge(bytes: number): void {
-    this.#inFlight -= bytes
-    this.#pump()
+    const { peer } = this
+    peer.#inFlight -= bytes
+    if (peer.#queue.length > 0 || peer.#wantsDrain || peer.#ending) peer.host.clock.soon(() => peer.#pump())
   }
 
   /** The peer's end was read: over as soon as what is queued has left. */

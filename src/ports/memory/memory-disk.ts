@@ -53,6 +53,8 @@ export class MemoryDisk implements Disk {
   /** Called before every operation, with its number from 1. What it throws goes to the caller: the way to crash at one. */
   onOperation: ((operation: DiskOperation, path: string, number: number) => void) | undefined
   capacityBytes: number
+  /** Asynchronous calls take up to so much longer, each its own time: those that began later may end earlier. */
+  jitterMs = 0
   operations = 0
   readonly #options: MemoryDiskOptions
   readonly #rng: Rng
@@ -311,7 +313,8 @@ export class MemoryDisk implements Disk {
     const delay = kind === 'read' ? this.#options.readDelayMs : this.#options.syncDelayMs
     const { clock } = this.#options
     if (clock === undefined || delay === undefined) return Promise.resolve()
-    return new Promise((resolve) => void clock.timer(delay, resolve))
+    const late = this.jitterMs > 0 ? this.#rng.next() * this.jitterMs : 0
+    return new Promise((resolve) => void clock.timer(delay + late, resolve))
   }
 
   #now(): number {

@@ -55,6 +55,38 @@ test('a blocked direction holds bytes back and loses none; the other one goes on
   assert.equal(far.text, 'held back')
 })
 
+test('a stalled connection holds back what it carries; a new one overtakes it', async () => {
+  const { clock, network, client, near, far } = await connected()
+  const release = network.stall('a', 'b')
+  near.connection.write(frameOf('early'))
+  const next = new Recorder()
+  next.connection = client.connect({ host: 'b', port: 9092, timeoutMs: 100 }, next)
+  await clock.advanceUntil(() => next.connects === 1, 100)
+  next.connection.write(frameOf('late '))
+  await clock.advance(1000)
+  assert.equal(far.text, 'late ')
+  // Its sender may be gone meanwhile.
+  near.connection.destroy()
+  await clock.advance(1000)
+  release()
+  await clock.advance(10)
+  assert.equal(far.text, 'late early')
+})
+
+test('what was read is gone after the call', async () => {
+  const { clock, near, far } = await connected()
+  const kept: Buffer[] = []
+  const onFrame = far.onFrame.bind(far)
+  far.onFrame = (buffer, start, end) => {
+    kept.push(buffer.subarray(start, end))
+    onFrame(buffer, start, end)
+  }
+  near.connection.write(frameOf('gone'))
+  await clock.advance(10)
+  assert.equal(far.text, 'gone')
+  assert.notEqual(kept[0]!.toString(), 'gone')
+})
+
 test('a connect through a cut times out, one to a killed or refusing machine is refused', async () => {
   const { clock, network, client, near } = await connected()
   const tries: Recorder[] = []

@@ -2,8 +2,8 @@ import { BufferPool } from '../../base/buffer-pool.ts'
 import type { Clock } from '../clock.ts'
 import type { Connection, FrameReceiver, Listener, Net } from '../net.ts'
 import type { Rng } from '../rng.ts'
-import type { Accept, Bound, Host, Surroundings } from './memory-connection.ts'
-import { End, systemError } from './memory-connection.ts'
+import type { Accept, Bound, Host, HostClock, Surroundings } from './memory-connection.ts'
+import { End, READ_BYTES, systemError } from './memory-connection.ts'
 
 export interface MemoryNetworkOptions {
   /** One-way delay of each write, milliseconds; drawn anew for each, order is kept. Default 0.05 - 0.5. */
@@ -21,8 +21,10 @@ export class MemoryNetwork implements Surroundings {
   readonly clock: Clock
   readonly rng: Rng
   readonly pool = new BufferPool()
+  readonly readBuffer = Buffer.alloc(READ_BYTES)
   readonly #hosts = new Map<string, Host>()
   readonly #blocked = new Set<string>()
+  readonly #stalls = new Set<() => void>()
   readonly #delay: readonly [number, number]
   readonly splitShare: number
 
@@ -37,7 +39,7 @@ export class MemoryNetwork implements Surroundings {
    * The net as seen from a machine, which is made when new. Others reach it by its name; itself also as `localhost`. What the net tells
    * the machine's process comes over `clock`, so that a stopped process hears nothing while its system goes on receiving.
    */
-  host(name: string, clock: Clock = this.clock): Net {
+  host(name: string, clock: HostClock = this.clock): Net {
     const host = this.#host(name)
     host.clock = clock
     return {
@@ -62,16 +64,35 @@ export class MemoryNetwork implements Surroundings {
     this.block(b, a)
   }
 
-  /** Undoes all blocks. */
+  /** Undoes all blocks and stalls. */
   heal(): void {
     for (const pair of [...this.#blocked]) {
       const [from, to] = pair.split('>') as [string, string]
       this.unblock(from, to)
     }
+    for (const release of [...this.#stalls]) release()
+  }
+
+  /**
+   * Holds back what goes from one machine to another over the connections that there are now, as when their path is bad: new ones are not
+   * concerned, so what they carry arrives before what was sent earlier. The answer lets them go on.
+   */
+  stall(from: string, to: string): () => void {
+    const ends = [...this.#host(to).ends].filter((end) => end.peer.host.name === from)
+    for (const end of ends) end.isStalled = true
+    const release = () => {
+      this.#stalls.delete(release)
+      for (const end of ends) {
+        end.isStalled = false
+        end.arrived()
+      }
+    }
+    this.#stalls.add(release)
+    return release
   }
 
   isBlocked(from: Host, to: Host): boolean {
-    return this.#blocked.has(`${from.name}>${to.name}`)
+    return this.#blocked.size > 0 && this.#blocked.has(`${from.name}>${to.name}`)
   }
 
   /** Breaks all connections between two machines; bytes on the way are lost and both sides see a reset. */
