@@ -12,6 +12,9 @@ import { createConsumer, createProducer, type Producer } from '../../src/client/
 export const BATCH_BYTES = 65_536
 export const LINGER_MS = 5
 
+/** A record that takes longer from end to end is lost. */
+const PATIENCE_MS = 30_000
+
 export interface Work {
   readonly bootstrap: string
   readonly topic: string
@@ -162,13 +165,12 @@ async function endToEnd([bootstrap = '', topic = '', records = '', acks = '']: r
   }
   const warmUp = Number(records)
   for (let i = 0; i < warmUp * 2; i++) {
-    let polled = consumer.poll(10_000)
+    const polled = consumer.poll(PATIENCE_MS)
     const began = performance.now()
     producer.produce({ ...at, value }, onAnswer)
-    while ((await polled).count === 0) {
-      if (failure !== null) throw failure
-      polled = consumer.poll(10_000)
-    }
+    const { count } = await polled
+    if (failure !== null) throw failure
+    if (count !== 1) throw new Error(`${count} records within ${PATIENCE_MS} ms of record ${i} of ${topic}`)
     if (i >= warmUp) micros.push((performance.now() - began) * 1000)
   }
   await Promise.all([producer.close(), consumer.close()])

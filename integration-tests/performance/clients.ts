@@ -2,12 +2,14 @@
  * Our producer and consumer next to Java's, librdkafka and kafkajs, on one broker, in one run: CPU time of the client's process per record;
  * and the way of one record from end to end.
  *
- *     node build/integration-tests/performance/clients.js [-r ROUNDS] [-o WORK] [-s BYTES] [--classpath JARS] [--rdkafka PROGRAM] BOOTSTRAP
+ *     node build/integration-tests/performance/clients.js [-r ROUNDS] [-o WORK] [-s BYTES] [--classpath JARS] [--rdkafka PROGRAM]
+ *         [--java-bootstrap BOOTSTRAP] BOOTSTRAP
  *
  * WORK is `produce`, `consume` or `end-to-end` (all). `--classpath`: of Apache Kafka's clients and tools, for Java; `--rdkafka`: librdkafka's
  * `rdkafka_performance`, else kcat stands for it. Each client does a small and a large amount of the same; CPU per record is that of the
  * difference, so that starting and warming up do not count. The clients take turns; a figure is the median of the rounds. The brokers
- * should do nothing else: `BOOTSTRAP` names one broker for the first two works and any cluster for `end-to-end` (acks=all over all brokers).
+ * should do nothing else: `BOOTSTRAP` names one broker for the first two works and any cluster for `end-to-end` (acks=all over all brokers);
+ * `--java-bootstrap` a second cluster of as many brokers, which Java's clients then use there (ours: our clients and our brokers).
  */
 import { spawn } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
@@ -28,10 +30,11 @@ const only = option(words, '-o') ?? ''
 const bytes = Number(option(words, '-s') ?? 100)
 const classpath = option(words, '--classpath')
 const rdkafka = option(words, '--rdkafka')
+const javaBootstrap = option(words, '--java-bootstrap')
 const [bootstrap = ''] = words
 if (words.length !== 1 || !(rounds > 0) || !(bytes > 0)) {
   process.stderr.write(
-    'usage: clients.js [-r ROUNDS] [-o produce|consume|end-to-end] [-s BYTES] [--classpath JARS] [--rdkafka PROGRAM] BOOTSTRAP\n',
+    'usage: clients.js [-r ROUNDS] [-o produce|consume|end-to-end] [-s BYTES] [--classpath JARS] [--rdkafka PROGRAM] [--java-bootstrap BOOTSTRAP] BOOTSTRAP\n',
   )
   process.exit(2)
 }
@@ -97,7 +100,7 @@ function linesFile(records: number): string {
 function producers(topic: string): Contestant[] {
   const settings = [`linger.ms=${LINGER_MS}`, `batch.size=${BATCH_BYTES}`]
   const all: Contestant[] = [
-    { name: 'ours, callbacks', amounts: [1_000_000, 3_000_000], command: ours('produce', topic) },
+    { name: 'ours, callbacks', amounts: [2_000_000, 7_000_000], command: ours('produce', topic) },
     { name: 'ours, promises', amounts: [1_000_000, 3_000_000], command: ours('send', topic) },
     { name: 'kafkajs', amounts: [50_000, 250_000], command: ours('kafkajs-produce', topic) },
   ]
@@ -120,7 +123,7 @@ function producers(topic: string): Contestant[] {
     rdkafka === undefined
       ? ['kcat', '-P', ...flags, '-p', '0', '-l', linesFile(records)]
       : [rdkafka, '-P', ...flags, '-p', '0', '-s', `${bytes}`, '-c', `${records}`, '-q']
-  return [...all, { name: 'librdkafka', amounts: [1_000_000, 3_000_000], command }]
+  return [...all, { name: 'librdkafka', amounts: [2_000_000, 7_000_000], command }]
 }
 
 function consumers(topic: string): Contestant[] {
@@ -178,26 +181,43 @@ async function makeTopic(admin: Admin, topic: string, configs: Record<string, st
   throw new Error(`${topic} has no leader after 10 s`)
 }
 
-async function compareLatency(admin: Admin): Promise<void> {
-  const replicas = (await admin.describeCluster()).nodes.length
+/** A way of one record from end to end: whose clients, which cluster. */
+interface Way {
+  readonly name: string
+  readonly command: readonly string[]
+  readonly bootstrap: string
+}
+
+function ways(): Way[] {
+  const all: Way[] = [{ name: 'ours', command: [process.execPath, ...process.execArgv, programs, 'end-to-end'], bootstrap }]
+  const source = [here, join(here, '../../../integration-tests/performance')].map((place) => join(place, 'EndToEnd.java'))
+  const file = source.find((path) => existsSync(path))
+  if (classpath !== undefined && file !== undefined)
+    all.push({ name: 'Java', command: java(file), bootstrap: javaBootstrap ?? bootstrap })
+  return all
+}
+
+async function compareLatency(): Promise<void> {
+  const contest = ways()
   process.stdout.write('| end to end, 100 B | p50 µs | p99 µs | mean µs |\n|---|---|---|---|\n')
   for (const acks of ['1', 'all']) {
     const topic = `${topicPrefix}-latency-${acks}`
-    await makeTopic(admin, topic, {}, replicas)
-    const source = [here, join(here, '../../../integration-tests/performance')].map((place) => join(place, 'EndToEnd.java'))
-    const contestants = [['ours', [process.execPath, ...process.execArgv, programs, 'end-to-end']] as const]
-    const file = source.find((path) => existsSync(path))
-    const contest: (readonly [string, readonly string[]])[] = [...contestants]
-    if (classpath !== undefined && file !== undefined) contest.push(['Java', java(file)])
+    let replicas = 0
+    for (const where of new Set(contest.map((way) => way.bootstrap))) {
+      const there = createAdmin({ 'bootstrap.servers': where })
+      replicas = (await there.describeCluster()).nodes.length
+      await makeTopic(there, topic, {}, replicas)
+      await there.close()
+    }
     const samples = contest.map((): number[][] => [])
     for (let round = 0; round < rounds; round++) {
-      for (const [i, [, command]] of contest.entries()) {
-        const { output } = await run([...command, bootstrap, topic, '3000', acks])
+      for (const [i, { command, bootstrap: where }] of contest.entries()) {
+        const { output } = await run([...command, where, topic, '3000', acks])
         samples[i]!.push(output.trim().split('\n').at(-1)!.split(' ').map(Number))
       }
     }
     const rows = samples.map((of) => [0, 1, 2].map((column) => median(of.map((one) => one[column]!))))
-    for (const [i, [name]] of contest.entries()) {
+    for (const [i, { name }] of contest.entries()) {
       const cells = rows[i]!.map((figure, column) => `${figure.toFixed(0)} (${(figure / rows[0]![column]!).toFixed(2)}x)`)
       process.stdout.write(`| acks=${acks}, ${replicas} replicas, ${name} | ${cells.join(' | ')} |\n`)
     }
@@ -219,5 +239,5 @@ if ('consume'.includes(only)) {
   await compare('consume', consumers(topic))
   await (await admin.deleteTopics([topic])).all()
 }
-if ('end-to-end'.includes(only)) await compareLatency(admin)
+if ('end-to-end'.includes(only)) await compareLatency()
 await admin.close()

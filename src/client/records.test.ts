@@ -193,3 +193,22 @@ test('views outlive the cursor', () => {
     ],
   )
 })
+
+test('the length of a record takes the bytes that it must, at every border', () => {
+  for (const sizes of [
+    [40, 70],
+    [8160, 8200],
+  ] as const) {
+    const pool = new BufferPool()
+    const writer = new RecordBatchWriter(pool, 1024)
+    const inputs: Input[] = []
+    for (let i = 0; i < 200; i++) {
+      const key = i % 3 === 0 ? null : 'k'.repeat(i % 5)
+      const headers = i % 7 === 0 ? [{ key: 'h', value: 'v' }] : []
+      inputs.push([NOW + i * 40, key, 'x'.repeat(sizes[0] + (i % (sizes[1] - sizes[0]))), headers])
+    }
+    assert.deepEqual(Buffer.from(fill(writer, inputs).seal()), expected(inputs, {}))
+    writer.release()
+    assert.equal(pool.stats().outstanding, 0)
+  }
+})

@@ -6,13 +6,15 @@ import { assert } from '../base/assert.ts'
 import type { BufferPool } from '../base/buffer-pool.ts'
 import { putInt16, putInt32, putInt64 } from '../base/bytes.ts'
 import { crc32c } from '../base/crc.ts'
-import { putVarint, putVarlong, sizeOfVarint, sizeOfVarlong } from '../base/varint.ts'
+import { putVarint, putVarlong, sizeOfVarint } from '../base/varint.ts'
 import { BatchBuilder, codecNames, compress, type Magic, RecordCursor } from '../protocol/records/index.ts'
 import type { Bytes } from './serialization.ts'
 
 const BATCH_OVERHEAD = 61
 /** Length, attributes, delta of time and offset, key and value lengths, header count: at most. */
 const MAX_RECORD_OVERHEAD = 5 + 1 + 10 + 5 + 5 + 5 + 5
+/** Attributes, delta of time and offset, key and value lengths, header count: at least. */
+const LEAST_RECORD_OVERHEAD = 6
 const SHORT_TEXT = 48
 
 export interface HeaderInput {
@@ -130,30 +132,31 @@ export class RecordBatchWriter {
     if (index === 0) this.#firstTimestamp = timestamp
     const delta = timestamp - this.#firstTimestamp
     const headerBytes = headers.length === 0 ? 0 : headersSize(headers)
-    const keyLength = key === null ? -1 : keyBytes
-    const valueLength = value === null ? -1 : valueBytes
-    const body =
-      1 +
-      sizeOfVarlong(delta) +
-      sizeOfVarint(index) +
-      sizeOfVarint(keyLength) +
-      keyBytes +
-      sizeOfVarint(valueLength) +
-      valueBytes +
-      sizeOfVarint(headers.length) +
-      headerBytes
-    if (this.#used + 5 + body > this.#buffer.length) this.#grow(this.#used + 5 + body)
+    const start = this.#used
+    const room = MAX_RECORD_OVERHEAD + keyBytes + valueBytes + headerBytes
+    if (start + room > this.#buffer.length) this.#grow(start + room)
     const buffer = this.#buffer
-    let at = putVarint(buffer, this.#used, body)
-    buffer[at++] = 0
-    at = putVarlong(buffer, at, delta)
-    at = putVarint(buffer, at, index)
-    at = putVarint(buffer, at, keyLength)
+    // The length comes first and is known last: it is given the bytes that it takes unless the small fields are unusually large.
+    const reserved = sizeOfVarint(LEAST_RECORD_OVERHEAD + keyBytes + valueBytes + headerBytes)
+    const body = start + reserved
+    buffer[body] = 0
+    let at = body + 1
+    at = delta === (delta | 0) ? putShort(buffer, at, delta) : putVarlong(buffer, at, delta)
+    at = putShort(buffer, at, index)
+    at = putShort(buffer, at, key === null ? -1 : keyBytes)
     if (keyBytes > 0) at = putBytes(buffer, at, key, keyBytes)
-    at = putVarint(buffer, at, valueLength)
+    at = putShort(buffer, at, value === null ? -1 : valueBytes)
     if (valueBytes > 0) at = putBytes(buffer, at, value, valueBytes)
-    at = putVarint(buffer, at, headers.length)
-    this.#used = headers.length === 0 ? at : putHeaders(buffer, at, headers)
+    at = putShort(buffer, at, headers.length)
+    if (headers.length > 0) at = putHeaders(buffer, at, headers)
+    const length = at - body
+    const excess = sizeOfVarint(length) - reserved
+    if (excess > 0) {
+      buffer.copyWithin(body + excess, body, at)
+      at += excess
+    }
+    putShort(buffer, start, length)
+    this.#used = at
     this.#count = index + 1
     if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp
     return index
@@ -231,6 +234,19 @@ export function toMessageSet(batch: Buffer, magic: Exclude<Magic, 2>): Buffer {
   const builder = new BatchBuilder({ magic, codec: codecNames[cursor.codec]!, sizeHint: batch.length * 2 })
   for (let offset = 0; cursor.next(); offset++) builder.appendFrom(cursor, offset)
   return builder.build()
+}
+
+/** `putVarint` for what mostly takes one byte or two. */
+function putShort(target: Buffer, at: number, value: number): number {
+  if (value < -1 || value >= 8192) return putVarint(target, at, value)
+  const raw = value < 0 ? 1 : value << 1
+  if (raw < 128) {
+    target[at] = raw
+    return at + 1
+  }
+  target[at] = (raw & 0x7f) | 0x80
+  target[at + 1] = raw >> 7
+  return at + 2
 }
 
 function putBytes(target: Buffer, at: number, data: Bytes, length: number): number {

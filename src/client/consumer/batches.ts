@@ -1,4 +1,5 @@
 /** Records as poll hands them out: an index over the bytes that came, and views made when somebody looks. */
+import { viewOf } from '../../base/buffer-view.ts'
 import { readVarint } from '../../base/varint.ts'
 import { RecordCursor, type RecordHeader } from '../../protocol/records/index.ts'
 import { IllegalStateException, KafkaException, SerializationException } from '../errors.ts'
@@ -150,125 +151,121 @@ export class IndexedBatch<K, V> implements RecordBatch<K, V> {
 
   [Symbol.iterator](): Iterator<ConsumerRecord<K, V>, void, undefined> {
     this.#read('as records')
-    return new BatchIterator(this, this.#segments, this.#ints, this.#doubles, this.#deserializers)
+    return new BatchIterator(
+      this.#segments.map((segment) => this.#sourceOf(segment)),
+      this.count,
+    )
   }
+
+  #sourceOf({ from, buffer, timestampType }: Segment): Source<K, V> {
+    return {
+      from,
+      batch: this,
+      deserializers: this.#deserializers,
+      timestampType,
+      buffer,
+      memory: buffer.buffer,
+      start: buffer.byteOffset,
+      ints: this.#ints,
+      doubles: this.#doubles,
+    }
+  }
+}
+
+/** What the records of a segment have in common. */
+interface Source<K, V> {
+  readonly from: number
+  readonly batch: IndexedBatch<K, V>
+  readonly deserializers: Deserializers<K, V>
+  readonly timestampType: TimestampType
+  readonly buffer: Buffer
+  /** Of the buffer, and where it begins there. */
+  readonly memory: ArrayBufferLike
+  readonly start: number
+  readonly ints: Int32Array
+  readonly doubles: Float64Array
 }
 
 /** As a generator would, for a third of its price: one object per record. */
 class BatchIterator<K, V> implements Iterator<ConsumerRecord<K, V>, void, undefined> {
-  readonly #batch: IndexedBatch<K, V>
-  readonly #segments: readonly Segment[]
-  readonly #ints: Int32Array
-  readonly #doubles: Float64Array
-  readonly #deserializers: Deserializers<K, V>
+  readonly #sources: readonly Source<K, V>[]
+  readonly #count: number
   #next = 0
   #nth = -1
   #end = 0
-  #buffer: Buffer | undefined
-  #timestampType: TimestampType = 'CreateTime'
+  #source: Source<K, V> | undefined
 
-  constructor(
-    batch: IndexedBatch<K, V>,
-    segments: readonly Segment[],
-    ints: Int32Array,
-    doubles: Float64Array,
-    deserializers: Deserializers<K, V>,
-  ) {
-    this.#batch = batch
-    this.#segments = segments
-    this.#ints = ints
-    this.#doubles = doubles
-    this.#deserializers = deserializers
+  constructor(sources: readonly Source<K, V>[], count: number) {
+    this.#sources = sources
+    this.#count = count
   }
 
   next(): IteratorResult<ConsumerRecord<K, V>, void> {
     const i = this.#next
-    if (i >= this.#end && !this.#nextSegment()) return { done: true, value: undefined }
+    if (i >= this.#end && !this.#nextSource()) return { done: true, value: undefined }
     this.#next = i + 1
-    const doubles = this.#doubles
-    const offset = doubles[i * DOUBLES]!
-    const timestamp = doubles[i * DOUBLES + 1]!
-    const at = i * INTS
-    const value = new LazyRecord(
-      this.#batch,
-      this.#deserializers,
-      this.#timestampType,
-      offset,
-      timestamp,
-      this.#buffer!,
-      this.#ints,
-      at,
-    )
-    return { done: false, value }
+    return { done: false, value: new LazyRecord(this.#source!, i) }
   }
 
-  #nextSegment(): boolean {
-    const segment = this.#segments[++this.#nth]
-    if (segment === undefined) return false
-    this.#end = this.#segments[this.#nth + 1]?.from ?? this.#batch.count
-    this.#buffer = segment.buffer
-    this.#timestampType = segment.timestampType
+  #nextSource(): boolean {
+    const source = this.#sources[++this.#nth]
+    if (source === undefined) return false
+    this.#end = this.#sources[this.#nth + 1]?.from ?? this.#count
+    this.#source = source
     return true
   }
 }
 
+/** Small: as many of these are made as there are records. */
 class LazyRecord<K, V> implements ConsumerRecord<K, V> {
-  readonly offset: number
-  readonly timestamp: number
-  readonly timestampType: TimestampType
-  readonly #batch: IndexedBatch<K, V>
-  readonly #deserializers: Deserializers<K, V>
-  readonly #buffer: Buffer
-  readonly #ints: Int32Array
-  /** Where the record's positions begin in `#ints`. */
+  readonly #source: Source<K, V>
+  /** Its place in the batch. */
   readonly #at: number
   #key: K | undefined
   #value: V | undefined
   #headers: readonly RecordHeader[] | undefined
 
-  constructor(
-    batch: IndexedBatch<K, V>,
-    deserializers: Deserializers<K, V>,
-    timestampType: TimestampType,
-    offset: number,
-    timestamp: number,
-    buffer: Buffer,
-    ints: Int32Array,
-    at: number,
-  ) {
-    this.offset = offset
-    this.timestamp = timestamp
-    this.timestampType = timestampType
-    this.#batch = batch
-    this.#deserializers = deserializers
-    this.#buffer = buffer
-    this.#ints = ints
+  constructor(source: Source<K, V>, at: number) {
+    this.#source = source
     this.#at = at
   }
 
   get topic(): string {
-    return this.#batch.topic
+    return this.#source.batch.topic
   }
 
   get partition(): number {
-    return this.#batch.partition
+    return this.#source.batch.partition
+  }
+
+  get offset(): number {
+    return this.#source.doubles[this.#at * DOUBLES]!
+  }
+
+  get timestamp(): number {
+    return this.#source.doubles[this.#at * DOUBLES + 1]!
+  }
+
+  get timestampType(): TimestampType {
+    return this.#source.timestampType
   }
 
   get key(): K {
-    if (this.#key === undefined) this.#key = this.#read(this.#deserializers.key, 0)
+    if (this.#key === undefined) this.#key = this.#read(this.#source.deserializers.key, 0)
     return this.#key
   }
 
   get value(): V {
-    if (this.#value === undefined) this.#value = this.#read(this.#deserializers.value, 2)
+    if (this.#value === undefined) this.#value = this.#read(this.#source.deserializers.value, 2)
     return this.#value
   }
 
   /** Without a deserializer the type is that of the bytes. */
   #read<T>(deserializer: Deserializer<T> | null, field: 0 | 2): T {
-    const position = this.#ints[this.#at + field]!
-    const length = this.#ints[this.#at + field + 1]!
-    const data = length < 0 ? null : this.#buffer.subarray(position, position + length)
+    const { ints, memory, start } = this.#source
+    const at = this.#at * INTS + field
+    const length = ints[at + 1]!
+    const data = length < 0 ? null : viewOf(memory, start + ints[at]!, length)
     if (deserializer === null) return data as T
     try {
       return deserializer.deserialize(this.topic, data)
@@ -287,9 +284,10 @@ class LazyRecord<K, V> implements ConsumerRecord<K, V> {
   }
 
   #readHeaders(): readonly RecordHeader[] {
-    const position = this.#ints[this.#at + 4]!
+    const { ints, buffer } = this.#source
+    const position = ints[this.#at * INTS + 4]!
     if (position < 0) return NO_HEADERS
-    return headersAt(this.#buffer, position, this.#ints[this.#at + 5]!)
+    return headersAt(buffer, position, ints[this.#at * INTS + 5]!)
   }
 }
 
@@ -315,8 +313,29 @@ export class PolledRecords<K, V> implements ConsumerRecords<K, V> {
     return this.count === 0
   }
 
-  *[Symbol.iterator](): Generator<ConsumerRecord<K, V>, void, undefined> {
-    for (const batch of this.batches) yield* batch
+  [Symbol.iterator](): Iterator<ConsumerRecord<K, V>, void, undefined> {
+    return new PolledIterator(this.batches)
+  }
+}
+
+class PolledIterator<K, V> implements Iterator<ConsumerRecord<K, V>, void, undefined> {
+  readonly #batches: readonly RecordBatch<K, V>[]
+  #nth = 0
+  #records: Iterator<ConsumerRecord<K, V>, void, undefined> | undefined
+
+  constructor(batches: readonly RecordBatch<K, V>[]) {
+    this.#batches = batches
+  }
+
+  next(): IteratorResult<ConsumerRecord<K, V>, void> {
+    for (;;) {
+      this.#records ??= this.#batches[this.#nth]?.[Symbol.iterator]()
+      if (this.#records === undefined) return { done: true, value: undefined }
+      const result = this.#records.next()
+      if (result.done !== true) return result
+      this.#records = undefined
+      this.#nth++
+    }
   }
 }
 

@@ -18,6 +18,7 @@ import { FETCH_MOVED } from '../fetch-errors.ts'
 import { RecordSetReader } from '../record-reader.ts'
 import { type Deserializers, IndexedBatch } from './batches.ts'
 import { FetchSession } from './fetch-session.ts'
+import { keepFreedMemory } from './kept-memory.ts'
 import { Lease } from './lease.ts'
 import type { ConsumerMetrics } from './metrics.ts'
 import type { Signal } from './signal.ts'
@@ -63,6 +64,7 @@ export class Fetcher<K, V> {
 
   constructor(options: FetcherOptions<K, V>) {
     this.#options = options
+    keepFreedMemory(options.config['max.partition.fetch.bytes'])
   }
 
   /** Bytes of record sets that wait to be handed out. */

@@ -163,7 +163,7 @@ export class Metadata {
     }
     waiter.timer = clock.timer(timeoutMs, () => {
       this.#waiters = this.#waiters.filter((other) => other !== waiter)
-      callback(new TimeoutException(`Failed to update metadata after ${timeoutMs} ms.`), undefined)
+      callback(new TimeoutException(`Failed to update metadata after ${Math.round(timeoutMs)} ms.`), undefined)
     })
     this.#waiters.push(waiter)
     this.#added.set(topic, clock.now())
@@ -188,7 +188,7 @@ export class Metadata {
       waiter.timer = clock.timer(timeoutMs, () => {
         this.#updateWaiters = this.#updateWaiters.filter((other) => other !== waiter)
         this.#nextUpdateWaiters = this.#nextUpdateWaiters.filter((other) => other !== waiter)
-        waiter.callback(new TimeoutException(`Failed to update metadata after ${timeoutMs} ms.`))
+        waiter.callback(new TimeoutException(`Failed to update metadata after ${Math.round(timeoutMs)} ms.`))
       })
       this.#nextUpdateWaiters.push(waiter)
       this.requestUpdate()

@@ -43,6 +43,9 @@ export interface AccumulatorOptions {
  */
 export class Accumulator {
   readonly #options: AccumulatorOptions
+  /** Of the options: asked with every record. */
+  readonly #codec: number
+  readonly #batchSize: number
   readonly #queues = new Map<string, PartitionQueue[]>()
   /** Those with batches. */
   readonly active = new Set<PartitionQueue>()
@@ -55,6 +58,8 @@ export class Accumulator {
 
   constructor(options: AccumulatorOptions) {
     this.#options = options
+    this.#codec = options.codec
+    this.#batchSize = options.batchSize
   }
 
   /** Of `buffer.memory`. */
@@ -86,8 +91,13 @@ export class Accumulator {
       this.#lastQueues = queues
     }
     const queues = this.#lastQueues
-    queues[partition] ??= new PartitionQueue(topic, partition)
-    return queues[partition]
+    return (partition < queues.length ? queues[partition] : undefined) ?? this.#newQueue(queues, topic, partition)
+  }
+
+  #newQueue(queues: PartitionQueue[], topic: string, partition: number): PartitionQueue {
+    const queue = new PartitionQueue(topic, partition)
+    queues[partition] = queue
+    return queue
   }
 
   *queues(): Iterable<PartitionQueue> {
@@ -99,8 +109,7 @@ export class Accumulator {
    * No object is made for it.
    */
   append(
-    topic: string,
-    partition: number,
+    queue: PartitionQueue,
     key: Bytes,
     keyBytes: number,
     value: Bytes,
@@ -111,7 +120,7 @@ export class Accumulator {
     now: Millis,
   ): Placed {
     if (this.#line.length > 0) return Placed.NO_ROOM
-    return this.#place(topic, partition, key, keyBytes, value, valueBytes, headers, timestamp, callback, now)
+    return this.#place(queue, key, keyBytes, value, valueBytes, headers, timestamp, callback, now)
   }
 
   /** Puts a record in line. */
@@ -120,8 +129,7 @@ export class Accumulator {
   }
 
   #place(
-    topic: string,
-    partition: number,
+    queue: PartitionQueue,
     key: Bytes,
     keyBytes: number,
     value: Bytes,
@@ -131,35 +139,33 @@ export class Accumulator {
     callback: SendCallback | undefined,
     now: Millis,
   ): Placed {
-    const queue = this.queue(topic, partition)
     const { batches } = queue
-    const { batchSize } = this.#options
-    let batch = batches[batches.length - 1]
+    let batch = batches.length > 0 ? batches[batches.length - 1] : undefined
     let placed: Placed = Placed.JOINED
-    if (
-      batch === undefined ||
-      batch.isFull ||
-      batchSize === 0 ||
-      !batch.writer.hasRoom(keyBytes, valueBytes, headers, this.#limit(topic))
-    ) {
-      placed = Placed.BEGUN
-      if (batch !== undefined && !batch.isFull) {
-        batch.isFull = true
-        placed = Placed.READY
-      }
-      const size = Math.max(batchSize, recordSizeBound(keyBytes, valueBytes, headers))
-      // A record larger than the memory that is left goes alone, once nothing else is held.
-      if (size > this.availableBytes && this.#used > 0) return Placed.NO_ROOM
-      batch = this.#newBatch(queue, size, now)
-      batches.push(batch)
-      this.active.add(queue)
+    const limit = this.#codec === 0 ? this.#batchSize : this.#limit(queue.topic)
+    if (batch === undefined || batch.isFull || !batch.writer.hasRoom(keyBytes, valueBytes, headers, limit)) {
+      placed = batch === undefined || batch.isFull ? Placed.BEGUN : Placed.READY
+      if (batch !== undefined) batch.isFull = true
+      batch = this.#begin(queue, recordSizeBound(keyBytes, valueBytes, headers), now)
+      if (batch === undefined) return Placed.NO_ROOM
     }
     batch.writer.append(timestamp, key, keyBytes, value, valueBytes, headers)
     batch.expect(callback, timestamp)
     batch.lastAppendAt = now
-    if (batchSize > 0) return placed
+    if (this.#batchSize > 0) return placed
     batch.isFull = true
     return Placed.READY
+  }
+
+  /** A new batch, for at least one record; undefined when there is no memory for it. */
+  #begin(queue: PartitionQueue, recordBytes: number, now: Millis): ProducerBatch | undefined {
+    const size = Math.max(this.#batchSize, recordBytes)
+    // A record larger than the memory that is left goes alone, once nothing else is held.
+    if (size > this.availableBytes && this.#used > 0) return undefined
+    const batch = this.#newBatch(queue, size, now)
+    queue.batches.push(batch)
+    this.active.add(queue)
+    return batch
   }
 
   #newBatch(queue: PartitionQueue, size: number, now: Millis): ProducerBatch {
@@ -171,8 +177,7 @@ export class Accumulator {
 
   /** Bytes before compression that become `batch.size` after it, as far as earlier batches of the topic tell. */
   #limit(topic: string): number {
-    const { codec, batchSize } = this.#options
-    return codec === 0 ? batchSize : this.#ratio(topic).uncompressedLimit(batchSize)
+    return this.#ratio(topic).uncompressedLimit(this.#batchSize)
   }
 
   #ratio(topic: string): CompressionRatio {
@@ -237,7 +242,8 @@ export class Accumulator {
     for (let record = this.#line.first(); record !== undefined; record = this.#line.first()) {
       const { topic, partition, key, value, headers, timestamp, callback } = record
       const [keyBytes, valueBytes] = [byteLength(key), byteLength(value)]
-      const placed = this.#place(topic, partition!, key, keyBytes, value, valueBytes, headers, timestamp, callback, now)
+      const queue = this.queue(topic, partition!)
+      const placed = this.#place(queue, key, keyBytes, value, valueBytes, headers, timestamp, callback, now)
       if (placed === Placed.NO_ROOM) return
       this.#line.shift()
     }

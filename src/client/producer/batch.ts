@@ -81,20 +81,19 @@ export class ProducerBatch {
     if (this.isDone) return
     this.isDone = true
     const { partition } = this.queue
-    const callbacks = this.#callbacks
-    let run = -1
-    for (let i = 0; i < this.#expected; i++) {
-      if (this.#runStarts[run + 1] === i) run++
-      const callback = callbacks === undefined ? this.#shared : callbacks[i]
-      if (callback === undefined) continue
-      try {
-        if (error !== null) callback(error, partition, -1, -1)
-        else {
-          const timestamp = logAppendTime >= 0 ? logAppendTime : this.#runTimestamps[run]!
-          callback(null, partition, baseOffset < 0 ? -1 : baseOffset + i, timestamp)
+    const starts = this.#runStarts
+    let i = 0
+    for (let run = 0; run < starts.length; run++) {
+      const end = run + 1 < starts.length ? starts[run + 1]! : this.#expected
+      const timestamp = error !== null ? -1 : logAppendTime >= 0 ? logAppendTime : this.#runTimestamps[run]!
+      for (; i < end; i++) {
+        const callback = this.#callbacks === undefined ? this.#shared : this.#callbacks[i]
+        if (callback === undefined) continue
+        try {
+          callback(error, partition, error !== null || baseOffset < 0 ? -1 : baseOffset + i, timestamp)
+        } catch (thrown) {
+          onThrow(thrown)
         }
-      } catch (thrown) {
-        onThrow(thrown)
       }
     }
   }

@@ -309,11 +309,19 @@ test('buffer.memory: produce says so, onDrain tells, what waits too long fails',
 })
 
 test('a topic that is not there: TimeoutException after max.block.ms, and order is kept for others', async () => {
-  const { producer, settled, note, outcomes } = await bed({ 'max.block.ms': 1000 })
-  producer.produce({ topic: 'absent', value: 'a' }, note('a'))
+  const { producer, clock, settled, note, outcomes } = await bed({ 'max.block.ms': 1000 })
+  const early = producer.send({ topic: 'absent', value: 'a' })
   producer.produce({ topic: 't', partition: 0, value: 'b' }, note('b'))
-  await settled(producer.flush())
-  assert.deepEqual(outcomes, ['b@0:0', 'a!TimeoutException'])
+  await clock.advance(0.3)
+  const late = producer.send({ topic: 'absent', value: 'c' })
+  const failed = await settled(Promise.allSettled([early, late]))
+  assert.deepEqual(outcomes, ['b@0:0'])
+  // Java's text: the time as it was configured, whatever was left of it.
+  const text = 'TimeoutException: Failed to update metadata after 1000 ms.'
+  assert.deepEqual(
+    failed.map((one) => (one.status === 'rejected' ? `${one.reason}` : one.value)),
+    [text, text],
+  )
 })
 
 test('batches that cannot be sent expire after request.timeout.ms and say why', async () => {

@@ -9,6 +9,7 @@ import {
   KafkaException,
   RecordTooLargeException,
   SerializationException,
+  TimeoutException,
 } from '../errors.ts'
 import type { PartitionMetadata, TopicMetadata } from '../metadata/types.ts'
 import { DefaultPartitioner, type Partitioner } from '../partitioning.ts'
@@ -17,21 +18,23 @@ import { type Bytes, bytesOf, partitionerOf, type Serializer, serializerOf } fro
 import { Accumulator, type PendingRecord, Placed } from './accumulator.ts'
 import { Fifo } from './fifo.ts'
 import { ProducerIdentity } from './identity.ts'
+import { Interceptors } from './interceptors.ts'
 import { ProducerMetrics } from './metrics.ts'
+import { checkedTimestamp, invalidPartition } from './record-checks.ts'
 import { Sender } from './sender.ts'
 import { Transaction } from './transaction.ts'
-import type {
-  MetricValue,
-  Producer,
-  ProducerInterceptor,
-  ProducerRecord,
-  RecordMetadata,
-  SendCallback,
-  TopicPartitionOffset,
-} from './types.ts'
+import type { MetricValue, Producer, ProducerRecord, RecordMetadata, SendCallback, TopicPartitionOffset } from './types.ts'
 
 const NO_HEADERS: readonly HeaderInput[] = []
 const WALL_USES = 15
+
+/** Of the promise that was made last: so that none needs a function of its own to be made. */
+let resolveNext: (metadata: RecordMetadata) => void
+let rejectNext: (error: unknown) => void
+const settlersOfNext = (resolve: typeof resolveNext, reject: typeof rejectNext): void => {
+  resolveNext = resolve
+  rejectNext = reject
+}
 
 /**
  * A producer with the keys of 1.1's ProducerConfig. Throws `ConfigException`. Connects with the first record.
@@ -65,7 +68,8 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   readonly #partitioner: Partitioner
   readonly #keySerializer: Serializer<never> | null
   readonly #valueSerializer: Serializer<never> | null
-  readonly #interceptors: readonly ProducerInterceptor[]
+  readonly #interceptors: Interceptors
+  readonly #isIntercepted: boolean
   readonly #unplaced = new Map<string, Unplaced>()
   readonly #drainListeners = new Set<() => void>()
   /** Bytes that a record may have. */
@@ -75,8 +79,12 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   /** Wall time, and how many records more it is good for in this turn. */
   #wallAt = 0
   #wallUses = 0
+  /** What was looked up last in this turn. */
+  #turnTopic: string | undefined
+  #turnMetadata: TopicMetadata | undefined
   readonly #endTurn = (): void => {
     this.#turnAt = -1
+    this.#turnTopic = undefined
   }
   /** `produce` has returned false and nobody was told since. */
   #isBlocked = false
@@ -96,7 +104,8 @@ class KafkaProducer<K, V> implements Producer<K, V> {
     this.#keySerializer = serializerOf(config['key.serializer'])
     this.#valueSerializer = serializerOf(config['value.serializer'])
     this.#partitioner = partitionerOf(config['partitioner.class'], random) ?? new DefaultPartitioner(random)
-    this.#interceptors = config['interceptor.classes']
+    this.#interceptors = new Interceptors(config['interceptor.classes'], this.#cluster.environment.log)
+    this.#isIntercepted = config['interceptor.classes'].length > 0
     this.#maxRecordBytes = Math.min(config['max.request.size'], config['buffer.memory'])
     this.#accumulator = new Accumulator({
       pool: this.#cluster.pool,
@@ -131,7 +140,10 @@ class KafkaProducer<K, V> implements Producer<K, V> {
       transaction: this.#transaction,
       onMemory: () => this.#noteMemory(),
     })
-    cluster.metadata.onChange(() => this.#partitioner.onNewMetadata?.())
+    cluster.metadata.onChange(() => {
+      this.#turnTopic = undefined
+      this.#partitioner.onNewMetadata?.()
+    })
   }
 
   get clientId(): string {
@@ -141,62 +153,94 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   // ---- records
 
   send(record: ProducerRecord<K, V>): Promise<RecordMetadata> {
-    return new Promise((resolve, reject) => {
+    const promise = new Promise<RecordMetadata>(settlersOfNext)
+    const [resolve, reject] = [resolveNext, rejectNext]
+    try {
       const { topic } = record
       this.produce(record, (error, partition, offset, timestamp) => {
         if (error === null) resolve({ topic, partition, offset, timestamp })
         else reject(error)
       })
-    })
+    } catch (error) {
+      reject(error)
+    }
+    return promise
   }
 
   produce(given: ProducerRecord<K, V>, callback?: SendCallback): boolean {
-    this.#checkOpen('send')
-    this.#transaction?.checkSend()
-    const record = this.#interceptors.length === 0 ? given : this.#intercept(given)
+    if (this.#closing !== undefined || this.#transaction !== undefined) this.#checkMaySend()
+    if (!this.#isIntercepted) return this.#produce(given, callback)
+    const record = this.#interceptors.onSend(given)
+    return this.#produce(record, this.#interceptors.acknowledging(record.topic, callback))
+  }
+
+  /** Runs once per record: what is rare is elsewhere, so that the rest is compiled into one piece. */
+  #produce(record: ProducerRecord<K, V>, callback: SendCallback | undefined): boolean {
     const { topic, partition } = record
-    if (partition !== undefined && partition < 0)
-      throw new IllegalArgumentException(
-        `Invalid partition: ${partition}. Partition number should always be non-negative or null.`,
-      )
-    const key = this.#bytes(this.#keySerializer, topic, record.key, 'key')
+    if (partition !== undefined && partition < 0) throw invalidPartition(partition)
+    const key =
+      record.key === undefined || record.key === null ? null : this.#bytes(this.#keySerializer, topic, record.key, 'key')
     const value = this.#bytes(this.#valueSerializer, topic, record.value, 'value')
     const headers = record.headers ?? NO_HEADERS
-    const timestamp = this.#timestampOf(record.timestamp)
-    const onAnswer = this.#interceptors.length === 0 ? callback : this.#acknowledging(topic, callback)
-    const keyBytes = byteLength(key)
+    if (this.#turnAt < 0) this.#beginTurn()
+    const timestamp = record.timestamp === undefined ? this.#wallTime() : checkedTimestamp(record.timestamp)
+    const keyBytes = key === null ? 0 : byteLength(key)
     const valueBytes = byteLength(value)
     const size = recordSizeBound(keyBytes, valueBytes, headers)
-    if (size > this.#maxRecordBytes) {
-      this.#later(onAnswer, partition, this.#tooLarge(size))
-      return true
+    if (size > this.#maxRecordBytes) return this.#refuse(callback, partition, size)
+    const metadata = topic === this.#turnTopic ? this.#turnMetadata : this.#lookUp(topic)
+    if (metadata === undefined || (partition !== undefined && partition >= metadata.count)) {
+      return this.#awaitTopic(this.#pending(topic, partition, key, value, headers, timestamp, callback), size)
     }
-    const metadata = this.#unplaced.size > 0 && this.#unplaced.has(topic) ? undefined : this.#cluster.metadata.topic(topic)
-    if (metadata === undefined || (partition ?? 0) >= metadata.count) {
-      this.#awaitTopic(this.#pending(topic, partition, key, value, headers, timestamp, onAnswer), size)
-    } else {
-      const place = partition ?? this.#partitioner.partition(topic, key, value, metadata)
-      const now = this.#turnTime()
-      const placed = this.#accumulator.append(topic, place, key, keyBytes, value, valueBytes, headers, timestamp, onAnswer, now)
-      if (placed === Placed.NO_ROOM) this.#accumulator.wait(this.#pending(topic, place, key, value, headers, timestamp, onAnswer))
-      this.#appended(placed, now)
-    }
+    const place = partition === undefined ? this.#partitioner.partition(topic, key, value, metadata) : partition
+    const queue = this.#accumulator.queue(topic, place)
+    const placed = this.#accumulator.append(queue, key, keyBytes, value, valueBytes, headers, timestamp, callback, this.#turnAt)
+    if (placed === Placed.JOINED && this.#unplaced.size === 0) return true
+    if (placed === Placed.NO_ROOM) this.#accumulator.wait(this.#pending(topic, place, key, value, headers, timestamp, callback))
+    this.#appended(placed, this.#turnAt)
+    return this.#noteBlocked()
+  }
+
+  #checkMaySend(): void {
+    this.#checkOpen('send')
+    this.#transaction?.checkSend()
+  }
+
+  #beginTurn(): void {
+    const { clock } = this.#cluster.environment
+    this.#turnAt = clock.now()
+    this.#wallUses = 0
+    clock.soon(this.#endTurn)
+  }
+
+  /** Undefined: records of the topic wait, until it is known. What is found holds for this turn, or until it changes. */
+  #lookUp(topic: string): TopicMetadata | undefined {
+    if (this.#unplaced.size > 0 && this.#unplaced.has(topic)) return undefined
+    const metadata = this.#cluster.metadata.topic(topic)
+    if (metadata === undefined) return undefined
+    this.#turnTopic = topic
+    this.#turnMetadata = metadata
+    return metadata
+  }
+
+  #noteBlocked(): boolean {
     this.#isBlocked = this.#accumulator.hasWaiters || this.#unplacedBytes() > this.#config['buffer.memory']
     return !this.#isBlocked
   }
 
+  #refuse(callback: SendCallback | undefined, partition: number | undefined, size: number): boolean {
+    this.#later(callback, partition, this.#tooLarge(size))
+    return true
+  }
+
   #turnTime(): Millis {
-    if (this.#turnAt < 0) {
-      const { clock } = this.#cluster.environment
-      this.#turnAt = clock.now()
-      clock.soon(this.#endTurn)
-    }
+    if (this.#turnAt < 0) this.#beginTurn()
     return this.#turnAt
   }
 
   /** Now, to within what the records of a turn before it took: the clock is asked by every 16th. */
   #wallTime(): number {
-    if (this.#turnAt < 0 || this.#wallUses-- === 0) {
+    if (this.#wallUses-- === 0) {
       this.#wallUses = WALL_USES
       this.#wallAt = this.#cluster.environment.clock.wall()
     }
@@ -214,13 +258,6 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   ): PendingRecord {
     const deadline = this.#turnTime() + this.#config['max.block.ms']
     return { topic, partition, key, value, headers, timestamp, callback, deadline }
-  }
-
-  #timestampOf(given: number | undefined): number {
-    if (given === undefined) return this.#wallTime()
-    if (!(given >= 0) || !Number.isSafeInteger(given))
-      throw new IllegalArgumentException(`Invalid timestamp: ${given}. Timestamp should always be non-negative or null.`)
-    return given
   }
 
   #bytes(serializer: Serializer<never> | null, topic: string, data: unknown, what: 'key' | 'value'): Bytes {
@@ -260,18 +297,18 @@ class KafkaProducer<K, V> implements Producer<K, V> {
 
   // ---- records of unknown topics
 
-  #awaitTopic(pending: PendingRecord, bytes: number): void {
+  #awaitTopic(pending: PendingRecord, bytes: number): boolean {
     const { topic } = pending
-    let unplaced = this.#unplaced.get(topic)
-    if (unplaced !== undefined) {
-      unplaced.records.push(pending)
-      unplaced.bytes += bytes
-      return
-    }
-    unplaced = { records: new Fifo(), bytes, settled: Promise.resolve() }
+    this.#turnTopic = undefined
+    const known = this.#unplaced.get(topic)
+    const unplaced = known ?? { records: new Fifo(), bytes: 0, settled: Promise.resolve() }
     unplaced.records.push(pending)
-    this.#unplaced.set(topic, unplaced)
-    unplaced.settled = this.#place(topic, unplaced)
+    unplaced.bytes += bytes
+    if (known === undefined) {
+      this.#unplaced.set(topic, unplaced)
+      unplaced.settled = this.#place(topic, unplaced)
+    }
+    return this.#noteBlocked()
   }
 
   #unplacedBytes(): number {
@@ -312,18 +349,8 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   #appendPending(record: PendingRecord, now: Millis): void {
     const { topic, partition, key, value, headers, timestamp, callback } = record
     const [keyBytes, valueBytes] = [byteLength(key), byteLength(value)]
-    const placed = this.#accumulator.append(
-      topic,
-      partition!,
-      key,
-      keyBytes,
-      value,
-      valueBytes,
-      headers,
-      timestamp,
-      callback,
-      now,
-    )
+    const queue = this.#accumulator.queue(topic, partition!)
+    const placed = this.#accumulator.append(queue, key, keyBytes, value, valueBytes, headers, timestamp, callback, now)
     if (placed === Placed.NO_ROOM) this.#accumulator.wait(record)
     this.#appended(placed, now)
   }
@@ -338,6 +365,9 @@ class KafkaProducer<K, V> implements Producer<K, V> {
       if (!isFresh || partition === undefined || partition < known.count) return known
       return new KafkaException(`Invalid partition given with record: ${partition} is not in the range [0...${known.count}).`)
     } catch (error) {
+      // As Java, which names the whole time, whatever was left of it.
+      if (error instanceof TimeoutException)
+        return new TimeoutException(`Failed to update metadata after ${this.#config['max.block.ms']} ms.`)
       return error instanceof KafkaException ? error : new KafkaException(String(error), { cause: error })
     }
   }
@@ -351,33 +381,6 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   onDrain(listener: () => void): () => void {
     this.#drainListeners.add(listener)
     return () => void this.#drainListeners.delete(listener)
-  }
-
-  // ---- interceptors
-
-  #intercept(given: ProducerRecord<K, V>): ProducerRecord<K, V> {
-    let record: ProducerRecord<unknown, unknown> = given
-    for (const interceptor of this.#interceptors) {
-      try {
-        record = interceptor.onSend?.(record) ?? record
-      } catch (error) {
-        this.#cluster.environment.log.warn(`Error executing interceptor onSend callback for topic: ${record.topic}`, error)
-      }
-    }
-    return record as ProducerRecord<K, V>
-  }
-
-  #acknowledging(topic: string, callback: SendCallback | undefined): SendCallback {
-    return (error, partition, offset, timestamp) => {
-      for (const interceptor of this.#interceptors) {
-        try {
-          interceptor.onAcknowledgement?.({ topic, partition, offset, timestamp }, error)
-        } catch (thrown) {
-          this.#cluster.environment.log.warn('Error executing interceptor onAcknowledgement callback', thrown)
-        }
-      }
-      callback?.(error, partition, offset, timestamp)
-    }
   }
 
   // ---- the rest
@@ -486,6 +489,6 @@ class KafkaProducer<K, V> implements Producer<K, V> {
     this.#partitioner.close?.()
     this.#keySerializer?.close?.()
     this.#valueSerializer?.close?.()
-    for (const interceptor of this.#interceptors) interceptor.close?.()
+    this.#interceptors.close()
   }
 }

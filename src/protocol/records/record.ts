@@ -41,6 +41,30 @@ export interface RecordData {
   readonly sequence: number
 }
 
+/** Bytes of the small fields of a record up to the key, at three per varint. */
+const PLAIN_FIELDS = 16
+
+/** As it is written (zigzag), in two or three bytes and not in more than it must be; else -1. */
+function shortVarint(buffer: Buffer, at: number): number {
+  const first = buffer[at]!
+  const second = buffer[at + 1]!
+  if (second < 128) return second > 0 ? (first & 127) | (second << 7) : -1
+  const third = buffer[at + 2]!
+  return third < 128 && third > 0 ? (first & 127) | ((second & 127) << 7) | (third << 14) : -1
+}
+
+function shortSize(written: number): number {
+  return written < 16384 ? 2 : 3
+}
+
+function unzigzag(written: number): number {
+  return (written >> 1) ^ -(written & 1)
+}
+
+function isFarFromLimits(carrier: number): boolean {
+  return Math.abs(carrier) < 2 ** 52
+}
+
 /** Header of a message of format 0 or 1 up to the key length, without the 12 bytes in front. */
 const LEGACY_KEY_LENGTH = [6, 14] as const
 
@@ -81,6 +105,8 @@ export class RecordCursor {
   private lastInner = 0
   private base = 0
   private baseTimestamp = 0
+  /** Sums with `base` and `baseTimestamp` stay exact. */
+  private isExact = false
   private firstSequence = -1
   private messageStart = 0
   private firstPosition = 0
@@ -145,6 +171,7 @@ export class RecordCursor {
     if (size < BATCH_OVERHEAD) throw new RecordsError(`batch of ${size} bytes is shorter than its header`)
     this.base = getInt64(buffer, position)
     this.baseTimestamp = this.logAppendTime ? maxTimestamp(buffer, position) : firstTimestamp(buffer, position)
+    this.isExact = isFarFromLimits(this.base) && isFarFromLimits(this.baseTimestamp)
     this.firstSequence = baseSequence(buffer, position)
     this.left = recordsCount(buffer, position)
     if (this.left < 0) throw new RecordsError(`record count ${this.left} in a batch`)
@@ -165,6 +192,7 @@ export class RecordCursor {
     }
     this.atStart = false
     this.left--
+    if (this.isExact && this.nextPlain()) return true
     if (this.position >= this.end) throw new RecordsError('batch ends before its last record')
     const length = this.recordLength()
     const start = this.position
@@ -178,6 +206,47 @@ export class RecordCursor {
     this.readRecord(start)
     this.end = batchEnd
     this.position = this.recordEnd
+    return true
+  }
+
+  /** The usual record: short varints, no headers. False: it is none, or a broken one, and nothing was read. */
+  private nextPlain(): boolean {
+    const { buffer, end } = this
+    let at = this.position
+    if (end - at < PLAIN_FIELDS) return false
+    let length = buffer[at++]!
+    if (length > 127) at += shortSize((length = shortVarint(buffer, at - 1))) - 1
+    const recordEnd = at + (length >> 1)
+    // Attributes mean nothing.
+    let delta = buffer[++at]!
+    if (delta > 127) at += shortSize((delta = shortVarint(buffer, at))) - 1
+    let offsetDelta = buffer[++at]!
+    if (offsetDelta > 127) at += shortSize((offsetDelta = shortVarint(buffer, at))) - 1
+    let key = buffer[++at]!
+    if (key > 127) at += shortSize((key = shortVarint(buffer, at))) - 1
+    const keyPosition = at + 1
+    // Null is written as 1, and half of that is 0.
+    at = keyPosition + (key >> 1)
+    if (length < 0 || (length & 1) === 1 || delta < 0 || offsetDelta < 0 || recordEnd > end) return false
+    let value = buffer[at++]!
+    if (value > 127) at += shortSize((value = shortVarint(buffer, at - 1))) - 1
+    const valuePosition = at
+    at += value >> 1
+    if (((key & 1) === 1 && key !== 1) || ((value & 1) === 1 && value !== 1) || at + 1 !== recordEnd || buffer[at] !== 0)
+      return false
+    const stamp = this.baseTimestamp
+    this.timestamp = this.logAppendTime ? stamp : stamp + unzigzag(delta)
+    const place = unzigzag(offsetDelta)
+    this.offset = this.base + place
+    this.sequence = this.firstSequence < 0 ? -1 : incrementSequence(this.firstSequence, place)
+    this.keyLength = unzigzag(key)
+    this.keyPosition = keyPosition
+    this.valueLength = unzigzag(value)
+    this.valuePosition = valuePosition
+    this.headersPosition = at
+    this.headerCount = 0
+    this.recordEnd = recordEnd
+    this.position = recordEnd
     return true
   }
 
