@@ -14,12 +14,13 @@ import {
   whitelist,
 } from '../../src/client/index.ts'
 import { nodeClock } from '../../src/ports/node/clock.ts'
+import { endSession } from '../../src/testing/end-session.ts'
 import { startCluster, type TestCluster } from '../../src/testing/index.ts'
 import { type KafkaZk, openKafkaZk } from '../../zk/store/index.ts'
 import { eventually } from '../harness/brokers.ts'
 import { golden } from '../harness/golden.ts'
 import { goldenStep } from '../harness/znode-writes.ts'
-import { endSession, type RecordedWrite, ZooKeeperProxy } from '../harness/zookeeper-proxy.ts'
+import { type RecordedWrite, ZooKeeperProxy } from '../harness/zookeeper-proxy.ts'
 
 const TOPIC = 't-old'
 const PARTITIONS = 4
@@ -230,7 +231,7 @@ describe('old consumers in ZooKeeper, against the genuine recording', () => {
       const { proxy } = member('A')
       proxy.refuse()
       const { sessionId, password } = proxy.session ?? assert.fail()
-      await endSession(cluster.zookeeperConnect, sessionId, password)
+      await endSession(cluster.zookeeperConnect, { sessionId: sessionId.readBigInt64BE(), password }, nodeClock)
       await owned({ C: [0, 1, 2, 3] })
     }))
 

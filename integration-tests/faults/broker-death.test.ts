@@ -53,7 +53,7 @@ describe('a broker dies under an acks=all producer', () => {
     const seen = await verifyAcknowledged(cluster.bootstrap, 'acked', producer)
     assert.ok(seen.acknowledged > 100 * ROUNDS, `only ${seen.acknowledged} acknowledged`)
     process.stdout.write(
-      `# ${seen.acknowledged} acknowledged, ${seen.records} read; longest gap ${Math.round(producer.longestGapMs)} ms; ` +
+      `# ${seen.acknowledged} acknowledged, ${seen.records} read; unavailable for ${Math.round(producer.unavailableMs)} ms at most; ` +
         `last leader moved ${moved.map((ms) => Math.round(ms)).join(', ')} ms after the znode went\n`,
     )
     for (const broker of cluster.brokers) await broker.stop()

@@ -3,6 +3,7 @@
  * offsets in the same transaction. After anything unclear it initializes anew and goes on from the committed offsets (hole H9 of the protocol).
  */
 import { ErrorCode } from '../../src/protocol/errors.ts'
+import type { Breakage } from '../../src/sim/canaries.ts'
 import type { SimClient } from '../../src/sim/client.ts'
 import { NO_ANSWER } from '../../src/sim/client.ts'
 import { fetchFrom } from '../../src/sim/consumer.ts'
@@ -20,12 +21,7 @@ export interface CopyOptions {
   readonly from: string
   readonly to: string
   readonly partitions: number
-}
-
-/** `copy:7 12 plain-0:3`: the 7th attempt to write something, of the record at offset 12. */
-export function copiedFrom(value: string): { readonly offset: number; readonly value: string } {
-  const [, offset = '', ...rest] = value.split(' ')
-  return { offset: Number(offset), value: rest.join(' ') }
+  readonly breaks: ReadonlySet<Breakage>
 }
 
 interface Session {
@@ -147,9 +143,11 @@ class Copy {
       transaction.values.push(copied)
       return copied
     })
+    const isApart = this.#options.breaks.has('offsetsApart')
+    if (isApart && !(await this.#commitApart(partition, next))) return false
     if (!(await this.#addPartition(session, partition))) return false
     if (!(await this.#produce(session, partition, values))) return false
-    if (!(await this.#sendOffset(session, partition, next))) return false
+    if (!isApart && !(await this.#sendOffset(session, partition, next))) return false
     transaction.outcome = 'unknown'
     const generation = `${session.producerId}/${session.producerEpoch}`
     if (!(await this.#commit(session))) {
@@ -204,6 +202,18 @@ class Copy {
       })),
     )
     return sent?.errorCode === 0
+  }
+
+  /** Broken: outside of the transaction, and before it. */
+  async #commitApart(partition: number, offset: number): Promise<boolean> {
+    const topics = [{ topic: this.#options.from, partitions: [{ partition, offset, metadata: null }] }]
+    const request = { groupId: COPY, generationId: -1, memberId: '', topics }
+    const committed = await this.#ask(0, (broker) =>
+      this.#client.call(broker, 'OffsetCommit', request, ({ responses }) => ({
+        errorCode: responses[0]?.partitionResponses[0]?.errorCode ?? -1,
+      })),
+    )
+    return committed?.errorCode === 0
   }
 
   async #commit({ producerId, producerEpoch }: Session): Promise<boolean> {

@@ -3,28 +3,24 @@ import { join } from 'node:path'
 import type { SimClient } from '../../src/sim/client.ts'
 import { NO_ANSWER } from '../../src/sim/client.ts'
 import { fetchFrom } from '../../src/sim/consumer.ts'
-import { FinalCheck } from '../../src/sim/final-check.ts'
-import { recordsIn } from '../../src/sim/log-bytes.ts'
-import { ZnodeChecker } from '../../src/sim/znode-checker.ts'
 import type { PartitionState } from '../../zk/znodes/types.ts'
 import { eventually } from '../harness/brokers.ts'
 import type { RealWorld } from '../harness/history-world.ts'
-import { readZooKeeperLog, ZooKeeperReplay } from '../harness/history-zookeeper-log.ts'
 import { BROKERS, type LinkedCluster } from '../harness/link-cluster.ts'
 import { ask } from '../harness/wire.ts'
-import { COPY, copiedFrom } from './matrix-copy.ts'
+import { COPY } from './matrix-copy.ts'
+import { type Delivered, type DiskRemains, judgeDisks, judgeRemains, type Replicas } from './matrix-remains.ts'
 import { COPIED, EVENTS, PARTITIONS, type Workload } from './matrix-workload.ts'
 
 const CONVERGE_MS = 60_000
 const QUIET_MS = 30_000
-/** What no log of a broker may hold, whatever was done to it. */
-const BUG = /unhandled|uncaught|AssertionError|TypeError|RangeError|ReferenceError|assertion failed/i
 
 export class Verdict {
   readonly #world: RealWorld
   readonly #linked: LinkedCluster
   readonly #workload: Workload
   readonly #client: SimClient
+  #disks: DiskRemains = { partitions: new Map(), bytes: () => undefined }
 
   constructor(world: RealWorld, linked: LinkedCluster, workload: Workload) {
     this.#world = world
@@ -40,41 +36,29 @@ export class Verdict {
 
   /** What is on the disks, after the workload has stopped. False: replicas do not become equal. */
   async judgeLogs(): Promise<boolean> {
-    const isQuiet = await this.#within(QUIET_MS, 'not quiet', () => this.#unequalReplicas())
-    await this.#final()
+    const isQuiet = await this.#quiet()
+    judgeDisks(this.#world, this.#workload.history, this.#disks)
     return isQuiet
   }
 
   /** Everything, after the workload has stopped. */
   async judge(): Promise<void> {
     if (!(await this.judgeLogs()) || !(await this.converged())) return
-    await this.#readEverything()
-    await this.#checkCopy()
-    // Readers have added to what must be there.
-    await this.#final()
-    for (const broker of this.#linked.cluster.brokers) {
-      if (broker.exit !== undefined)
-        this.#world.violation('no-bug', `broker ${broker.options.id} is gone: ${broker.log.slice(-1000)}`)
-      const line = broker.allLog.split('\n').find((one) => BUG.test(one))
-      if (line !== undefined) this.#world.violation('no-bug', `broker ${broker.options.id} logged: ${line}`)
+    const read = {
+      all: await this.#readEverything(false),
+      committed: await this.#readEverything(true),
+      copy: { from: EVENTS, to: COPIED, upTo: await this.#copiedUpTo() },
     }
-    this.#checkWrites()
+    await this.#quiet()
+    const { cluster, zooKeeper } = this.#linked
+    const remains = {
+      ...this.#disks,
+      ...read,
+      brokers: cluster.brokers.map(({ options: { id }, exit, allLog }) => ({ id, hasEnded: exit !== undefined, log: allLog })),
+      zooKeeperDirectories: zooKeeper.nodes.map(({ dir }) => join(dir, 'data')),
+    }
+    judgeRemains(this.#world, this.#workload.history, remains)
     this.#world.network.kill(this.#client.name)
-  }
-
-  /** Every write to ZooKeeper in its order: epochs, elections out of in-sync sets, deposed controllers. */
-  #checkWrites(): void {
-    const { nodes } = this.#linked.zooKeeper
-    const logs = nodes.map(({ dir }) => readZooKeeperLog(join(dir, 'data')))
-    const [longest = []] = logs.sort((a, b) => b.length - a.length)
-    const replay = new ZooKeeperReplay()
-    const checker = new ZnodeChecker(this.#world, replay, false)
-    replay.run(longest)
-    if (checker.controllerEpoch === 0 || checker.liveBrokers.size !== BROKERS)
-      this.#world.violation(
-        'zookeeper-log',
-        `${longest.length} writes end in epoch ${checker.controllerEpoch}, brokers ${[...checker.liveBrokers]}`,
-      )
   }
 
   async #within(ms: number, what: string, problem: () => Promise<string | undefined>): Promise<boolean> {
@@ -159,15 +143,21 @@ export class Verdict {
     return undefined
   }
 
+  /** Equal logs everywhere; what is judged is what they were then: a coordinator may still write that a member has not been heard of. */
+  #quiet(): Promise<boolean> {
+    return this.#within(QUIET_MS, 'not quiet', async () => {
+      this.#disks = await this.#onDisks()
+      return this.#unequalReplicas(this.#disks)
+    })
+  }
+
   /** G7. */
-  async #unequalReplicas(): Promise<string | undefined> {
-    for (const [key, { leader, isr }] of await this.#states()) {
+  #unequalReplicas({ partitions, bytes }: DiskRemains): string | undefined {
+    for (const [key, { topic, partition, leader, isr }] of partitions) {
       if (leader < 0) return `${key} has no leader`
-      const at = key.lastIndexOf('-')
-      const bytes = (id: number) => this.#linked.replicaBytes(id, key.slice(0, at), Number(key.slice(at + 1)))
-      const wanted = bytes(leader)
+      const wanted = bytes(leader, topic, partition)
       for (const id of isr) {
-        const found = bytes(id)
+        const found = bytes(id, topic, partition)
         if (wanted === undefined || found?.equals(wanted) !== true)
           return `${key}: ${leader} has ${wanted?.length} bytes, ${id} has ${found?.length}`
       }
@@ -176,7 +166,7 @@ export class Verdict {
   }
 
   /** What a consumer that begins at `from` is handed out until there is no more. */
-  async #read(topic: string, partition: number, from: number, isCommitted: boolean): Promise<(readonly [number, string])[]> {
+  async #read(topic: string, partition: number, from: number, isCommitted: boolean): Promise<Delivered> {
     const records: (readonly [number, string])[] = []
     for (let at = from; ; ) {
       const fetched = await eventually(`a fetch of ${topic}-${partition}`, async () => {
@@ -191,23 +181,12 @@ export class Verdict {
     }
   }
 
-  /** Everything that lies there is delivered; histories take note of it. */
-  async #readEverything(): Promise<void> {
-    const states = await this.#states()
-    for (const topic of [EVENTS, COPIED]) {
-      for (let partition = 0; partition < PARTITIONS; partition++) {
-        const key = `${topic}-${partition}`
-        for (const isCommitted of [false, true]) {
-          const records = await this.#read(topic, partition, 0, isCommitted)
-          for (const [offset, value] of records) this.#workload.history.reads(key, offset, value, isCommitted)
-          if (isCommitted) continue
-          const bytes = this.#linked.replicaBytes(states.get(key)!.leader, topic, partition) ?? Buffer.alloc(0)
-          const there = recordsIn(bytes).filter(({ control }) => control === undefined).length
-          if (records.length !== there)
-            this.#world.violation('delivered', `${key}: ${records.length} of ${there} records are delivered`)
-        }
-      }
-    }
+  async #readEverything(isCommitted: boolean): Promise<Map<string, Delivered>> {
+    const read = new Map<string, Delivered>()
+    for (const topic of [EVENTS, COPIED])
+      for (let partition = 0; partition < PARTITIONS; partition++)
+        read.set(`${topic}-${partition}`, await this.#read(topic, partition, 0, isCommitted))
+    return read
   }
 
   async #copiedUpTo(): Promise<number[]> {
@@ -235,35 +214,16 @@ export class Verdict {
     return true
   }
 
-  /** G10: each committed record once, in order, up to the committed offset, and nothing else. */
-  async #checkCopy(): Promise<void> {
-    const upTo = await this.#copiedUpTo()
-    for (let partition = 0; partition < PARTITIONS; partition++) {
-      const input = (await this.#read(EVENTS, partition, 0, true)).filter(([offset]) => offset < upTo[partition]!)
-      const output = (await this.#read(COPIED, partition, 0, true)).map(([, value]) => copiedFrom(value))
-      const at = output.findIndex(({ offset, value }, i) => input[i]?.[0] !== offset || input[i]?.[1] !== value)
-      if (at >= 0 || input.length !== output.length) {
-        const i = at < 0 ? Math.min(input.length, output.length) : at
-        const shown = `the ${i}th of ${output.length} is ${JSON.stringify(output[i])?.slice(0, 100)}`
-        this.#world.violation(
-          'exactly-once',
-          `copy of partition ${partition}: ${shown}, ${input.length} read, there ${String(input[i]).slice(0, 100)}`,
-        )
-      }
-    }
-  }
-
-  async #final(): Promise<void> {
-    const partitions = new Map<string, { topic: string; partition: number; leader: number; isr: readonly number[] }>()
+  /** As it is now. */
+  async #onDisks(): Promise<DiskRemains> {
+    const partitions = new Map<string, Replicas>()
+    const files = new Map<string, Buffer | undefined>()
     for (const [key, { leader, isr }] of await this.#states()) {
       const at = key.lastIndexOf('-')
-      partitions.set(key, { topic: key.slice(0, at), partition: Number(key.slice(at + 1)), leader, isr })
+      const [topic, partition] = [key.slice(0, at), Number(key.slice(at + 1))]
+      partitions.set(key, { topic, partition, leader, isr })
+      for (const id of [leader, ...isr]) files.set(`${id} ${key}`, this.#linked.replicaBytes(id, topic, partition))
     }
-    const evidence = {
-      partitions,
-      bytes: (broker: number, topic: string, partition: number) => this.#linked.replicaBytes(broker, topic, partition),
-      violation: (check: string, message: string) => this.#world.violation(check, message),
-    }
-    new FinalCheck(evidence, this.#workload.history, { durability: true }).run()
+    return { partitions, bytes: (broker, topic, partition) => files.get(`${broker} ${topic}-${partition}`) }
   }
 }

@@ -3,6 +3,7 @@
  * partition, an idempotent and a transactional one, a reader of each isolation level, a group of two, and a transactional copy.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { RequestInput } from '../../src/protocol/apis/index.ts'
 import type { Breakage } from '../../src/sim/canaries.ts'
 import type { SimClient } from '../../src/sim/client.ts'
 import { NO_ANSWER } from '../../src/sim/client.ts'
@@ -71,8 +72,11 @@ export class Workload {
     this.#run('reader', (client) => runConsumer(client, history, { ...common, isCommitted: false }))
     this.#run('committed', (client) => runConsumer(client, history, { ...common, isCommitted: true }))
     for (const name of ['member-0', 'member-1'])
-      this.#run(name, (client) => runGroupMember(client, history, groups, { ...common, group: 'group' }))
-    this.#run(COPY, (client) => runCopy(client, history, groups, { from: EVENTS, to: COPIED, partitions: PARTITIONS }))
+      this.#run(name, (client) => {
+        if (this.#breaks.has('oneAssignment')) assignTheSame(client)
+        return runGroupMember(client, history, groups, { ...common, group: 'group' })
+      })
+    this.#run(COPY, (client) => runCopy(client, history, groups, { from: EVENTS, to: COPIED, ...common }))
   }
 
   #run(name: string, main: (client: SimClient) => Promise<void>): void {
@@ -85,7 +89,9 @@ export class Workload {
   async #producePlain(client: SimClient, partition: number): Promise<void> {
     for (let number = 0; !client.isOver; number++) {
       await client.sleep(PAUSE_MS / 2)
-      if ((await client.leader(EVENTS, partition)) === undefined) continue
+      // All brokers at once: one that is frozen would hold up the answer of the others.
+      const leader = await Promise.race(Array.from({ length: BROKERS }, () => client.leader(EVENTS, partition)))
+      if (leader === undefined) continue
       const value = `${client.name}:${number}`
       this.history.send(value, { topic: EVENTS, partition, producer: client.name, kind: 'all', number })
       const acks = this.#breaks.has('weakAcks') ? 1 : -1
@@ -177,5 +183,17 @@ export class Workload {
     this.#isOver = true
     for (const { client } of this.#running) client.kill()
     for (const { client } of this.#running) this.#world.network.kill(client.name)
+  }
+}
+
+/** Broken: a leader of the group gives every member what is meant for the first. */
+function assignTheSame(client: SimClient): void {
+  const call = client.call.bind(client)
+  client.call = (broker, api, request, read) => {
+    if (api !== 'SyncGroup') return call(broker, api, request, read)
+    const { groupAssignment, ...rest } = request as RequestInput<'SyncGroup'>
+    const memberAssignment = groupAssignment[0]?.memberAssignment ?? Buffer.alloc(0)
+    const same = { ...rest, groupAssignment: groupAssignment.map(({ memberId }) => ({ memberId, memberAssignment })) }
+    return call(broker, api, same as unknown as typeof request, read)
   }
 }

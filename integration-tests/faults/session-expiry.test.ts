@@ -47,6 +47,10 @@ describe('the session of a living broker expires', () => {
       await producer.stop()
       const seen = await verifyAcknowledged(cluster.bootstrap, 'expiry', producer)
       assert.ok(seen.acknowledged > 50, `only ${seen.acknowledged} acknowledged`)
+      const unavailableMs = Math.round(producer.unavailableMs)
+      process.stdout.write(
+        `# session of the ${role} ended: unavailable for ${unavailableMs} ms at most; ${seen.acknowledged} acknowledged\n`,
+      )
     })
     // Values of the next producer would step back behind those of this one.
     it('makes room for the next', async () => {

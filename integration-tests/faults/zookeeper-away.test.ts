@@ -4,21 +4,39 @@ import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually, kcat } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
+import { SAFE, underLoad } from '../harness/under-load.ts'
+
+const PARTITIONS = 3
+/** `BrokerProcess` gives brokers sessions of 2 s. */
+const SESSION_MS = 2000
 
 describe('ZooKeeper is away', () => {
   let cluster: TestCluster
   let controllerId: number
   before(async () => {
-    cluster = await TestCluster.start({
-      brokers: 3,
-      proxied: true,
-      properties: { 'min.insync.replicas': 2, 'default.replication.factor': 3 },
-    })
+    cluster = await TestCluster.start({ brokers: 3, proxied: true, properties: SAFE })
+    await cluster.createTopic('loaded', PARTITIONS, 3)
     await cluster.createTopic('served', 1, 3)
   })
   after(() => cluster.close())
 
-  it('for longer than a session: produce with acks=all and consume go on', async () => {
+  it('for longer than a session, under load: leaders go on, and everybody comes back', { timeout: 180_000 }, async () => {
+    await underLoad(cluster, 'loaded', PARTITIONS, 'ZooKeeper away for three sessions', async (producer) => {
+      const began = performance.now()
+      for (const proxy of cluster.proxies) proxy.refuse()
+      await eventually('all sessions have ended', async () => (await cluster.zk.getBrokerIds()).length === 0, 30_000)
+      await sleep(2 * SESSION_MS)
+      await producer.progress(20)
+      const read = await kcat(cluster.bootstrap, ['-C', '-t', 'loaded', '-o', '-1', '-c', '1'])
+      assert.match(read, /^\d-\d{8}\n$/)
+      for (const proxy of cluster.proxies) proxy.heal()
+      await cluster.registered(3)
+      process.stdout.write(`# ZooKeeper was away for ${Math.round(performance.now() - began)} ms\n`)
+      process.stdout.write(`# until then unavailable for ${Math.round(producer.unavailableMs)} ms at most\n`)
+    })
+  })
+
+  it('again: produce with acks=all and consume go on', async () => {
     controllerId = (await cluster.controllerId()) ?? assert.fail('no controller')
     for (const proxy of cluster.proxies) proxy.refuse()
     for (let i = 0; i < 8; i++) {

@@ -4,12 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nodeClock } from '../../src/ports/node/clock.ts'
+import { endSession } from '../../src/testing/end-session.ts'
 import { startTestZooKeeper, type TestZooKeeper } from '../../zk/client/testing-zookeeper.ts'
 import { openKafkaZk } from '../../zk/store/index.ts'
 import type { KafkaZk } from '../../zk/store/types.ts'
 import type { PartitionState } from '../../zk/znodes/types.ts'
 import { BrokerProcess, distribution, eventually, freePorts, run } from './brokers.ts'
-import { endSession, ZooKeeperProxy } from './zookeeper-proxy.ts'
+import { ZooKeeperProxy } from './zookeeper-proxy.ts'
 
 /** Internal topics that one broker can hold, of few partitions. */
 export const SMALL_INTERNAL_TOPICS = {
@@ -170,8 +171,22 @@ export class TestCluster {
   /** Ends the broker's session as its expiry would: another client takes it over by id and password, and closes it. */
   async expireSession(id: number): Promise<void> {
     const proxy = this.proxies[id] ?? assert.fail('expireSession needs a proxied cluster')
+    await this.endSessionOf(id, proxy)
+  }
+
+  /** The same of a session that `proxy` has seen. Its owner may take it back for a moment; then once more. */
+  async endSessionOf(id: number, proxy: ZooKeeperProxy): Promise<void> {
     const { sessionId, password } = proxy.session ?? assert.fail(`broker ${id} has no session yet`)
-    await endSession(this.zookeeper, sessionId, password)
+    const session = { sessionId: sessionId.readBigInt64BE(), password }
+    const [server = ''] = this.zookeeper.split('/')
+    await eventually(
+      `the session of broker ${id} is over`,
+      async () => {
+        await endSession(server, session, nodeClock)
+        return (await this.brokerNode(id))?.owner !== session.sessionId
+      },
+      30_000,
+    )
   }
 
   /** Kills ZooKeeper and starts it again on the same port, with its data. */

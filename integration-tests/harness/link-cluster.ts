@@ -9,7 +9,7 @@ import { eventually } from './brokers.ts'
 import { TestCluster } from './cluster.ts'
 import { LinkNetwork } from './link-network.ts'
 import { ask } from './wire.ts'
-import { endSession, ZooKeeperProxy } from './zookeeper-proxy.ts'
+import { ZooKeeperProxy } from './zookeeper-proxy.ts'
 
 /** The machine name of every ZooKeeper server in a `LinkNetwork`. */
 export const ZOOKEEPER = 'zookeeper'
@@ -128,8 +128,7 @@ export class LinkedCluster {
   async expireSession(id: number): Promise<void> {
     assert.equal(this.zooKeeper.nodes.length, 1)
     const recorder = this.#recorders.find((one) => one.id === id)
-    const { sessionId, password } = recorder?.proxy.session ?? assert.fail(`broker ${id} has no session yet`)
-    await endSession(this.zooKeeper.connect, sessionId, password)
+    await this.cluster.endSessionOf(id, recorder?.proxy ?? assert.fail(`no proxy of broker ${id}`))
   }
 
   /** Topics of `partitions` partitions whose replicas stand everywhere and whose leader is the given broker. */

@@ -3,8 +3,6 @@
  * answers, over the proxy of `zk/client` that can cut and freeze. It decodes only what it records; bytes pass unchanged.
  */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { connect as dial } from 'node:net'
 import { type ProxyObserver, startProxy, type TestProxy } from '../../zk/client/testing-proxy.ts'
 
 export interface RecordedWrite {
@@ -234,24 +232,4 @@ export class ZooKeeperProxy {
   close(): Promise<void> {
     return this.network.close()
   }
-}
-
-/** Takes a session over with its id and password, and closes it: what its owner then sees is an expiry. `server`: `host:port[/chroot]`. */
-export async function endSession(server: string, sessionId: Buffer, password: Buffer): Promise<void> {
-  const [host = '', rest = ''] = server.split(':')
-  const socket = dial(Number.parseInt(rest, 10), host)
-  const hello = Buffer.alloc(4 + 45)
-  hello.writeInt32BE(45, 0)
-  hello.writeInt32BE(10_000, 16)
-  sessionId.copy(hello, 20)
-  hello.writeInt32BE(16, 28)
-  password.copy(hello, 32)
-  socket.write(hello)
-  await once(socket, 'data')
-  const bye = Buffer.alloc(12)
-  bye.writeInt32BE(8, 0)
-  bye.writeInt32BE(1, 4)
-  bye.writeInt32BE(-11, 8)
-  socket.write(bye)
-  await once(socket, 'close')
 }

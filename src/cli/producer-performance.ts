@@ -22,7 +22,7 @@ const BYTES_PER_TURN = 64 * 1024
 const RECORD_OVERHEAD = 32
 const DEFAULT_TRANSACTIONAL_ID = 'performance-producer-default-transactional-id'
 
-interface Plan {
+export interface Plan {
   readonly topic: string
   readonly count: number
   /** Records per second; negative: no limit. */
@@ -72,7 +72,7 @@ function producerOptions(given: Arguments, isTransactional: boolean): ProducerOp
 }
 
 /** Sends a plan's records. One callback serves all of a size that leave in the same millisecond, and no promise is made per record. */
-class Run {
+export class Run {
   readonly #producer: Producer
   readonly #plan: Plan
   readonly #stats: ProducerStats
