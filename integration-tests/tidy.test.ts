@@ -43,6 +43,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'async-mutex': ['src/base/mutex.ts'],
   msgpackr: ['zk/server/', 'src/sim/', 'src/lab/', 'src/client/', 'src/streams/', 'integration-tests/'],
   '@node-rs/crc32': ['src/base/crc.ts'],
+  koffi: ['src/ports/node/file-sender.ts'],
   esbuild: ['src/cli/build-distribution.ts', 'src/cli/build-package.ts'],
 }
 

@@ -15,7 +15,11 @@ const repository = join(buildRoot, '..')
 const target = join(repository, 'dist', 'kafka')
 
 /** Native or optional packages stay files of their own below `libs/node_modules`. */
-const external = ['@node-rs/crc32', 'msgpackr-extract']
+const external = ['@node-rs/crc32', 'koffi', 'msgpackr-extract']
+/** Scopes of the packages that carry an unscoped one's binaries. */
+const binaryScopes: Readonly<Record<string, string>> = { koffi: '@koromix' }
+/** What a package needs only to be compiled or read about. */
+const superfluous = /\/node_modules\/koffi\/(doc|vendor|lib)$/
 
 const common = {
   bundle: true,
@@ -93,13 +97,20 @@ async function bundleBroker(): Promise<void> {
 /** Copies an external package (and the platform package that carries its binary) beside the bundles. */
 function copyPackage(name: string): void {
   const modules = join(repository, 'node_modules')
+  const binaries = binaryScopes[name]
+  if (binaries !== undefined && existsSync(join(modules, binaries)))
+    cpSync(join(modules, binaries), join(target, 'libs', 'node_modules', binaries), { recursive: true, dereference: true })
   const scope = name.startsWith('@') ? (name.split('/')[0] ?? '') : ''
   const base = name.slice(scope === '' ? 0 : scope.length + 1)
   const from = join(modules, scope)
   if (!existsSync(join(from, base))) return
   for (const entry of readdirSync(from)) {
     if (entry === base || (scope !== '' && entry.startsWith(`${base}-`))) {
-      cpSync(join(from, entry), join(target, 'libs', 'node_modules', scope, entry), { recursive: true, dereference: true })
+      cpSync(join(from, entry), join(target, 'libs', 'node_modules', scope, entry), {
+        recursive: true,
+        dereference: true,
+        filter: (source) => !superfluous.test(source),
+      })
     }
   }
 }

@@ -38,6 +38,9 @@ export abstract class IndexFile {
   #exists: boolean
   /** Entries in the file that a power loss could take away or bring back. */
   #isUnsynced = false
+  /** Under way: the file must stay open meanwhile. */
+  #syncs = 0
+  #closesAfterSync = false
 
   /** `maxBytes`: `segment.index.bytes`, the length of a new file. A file that is there is taken as full of entries. */
   constructor(disk: Disk, path: string, baseOffset: number, entryBytes: number, maxBytes: number, fileBytes: number | undefined) {
@@ -135,10 +138,12 @@ export abstract class IndexFile {
     this.#exists = true
   }
 
-  /** Gives the file its length and the entries that it does not have yet. */
+  /** Gives the file its length and the entries that it does not have yet. One that got none is idle: thousands of them are not kept open. */
   persist(): void {
+    const isIdle = this.#persisted >= this.entries
     if (!this.#exists || this.#fileBytes < this.#wantedBytes) this.#setLength(this.#wantedBytes)
     this.#writeEntries()
+    if (isIdle) this.#closeFile()
   }
 
   #writeEntries(): void {
@@ -192,7 +197,12 @@ export abstract class IndexFile {
     this.#writeEntries()
     if (!this.#isUnsynced) return
     this.#isUnsynced = false
-    await this.#open().datasync()
+    this.#syncs++
+    try {
+      await this.#open().datasync()
+    } finally {
+      if (--this.#syncs === 0 && this.#closesAfterSync) this.#closeFile()
+    }
   }
 
   fsyncSync(): void {
@@ -212,6 +222,7 @@ export abstract class IndexFile {
   }
 
   #open(): DiskFile {
+    this.#closesAfterSync = false
     if (this.#file !== undefined) return this.#file
     this.#file = this.#disk.open(this.path, this.#exists ? 'readWrite' : 'create')
     this.#exists = true
@@ -224,6 +235,8 @@ export abstract class IndexFile {
   }
 
   #closeFile(): void {
+    this.#closesAfterSync = this.#syncs > 0
+    if (this.#closesAfterSync) return
     this.#file?.close()
     this.#file = undefined
   }

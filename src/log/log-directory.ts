@@ -17,6 +17,7 @@ import type { LogFolder } from './file-names.ts'
 import { LEADER_EPOCH_FILE, parseLogFolder } from './file-names.ts'
 import type { PartitionLog } from './log.ts'
 import type { LogManagerOptions } from './log-manager-options.ts'
+import type { Log } from './types.ts'
 
 const LOCK_FILE = '.lock'
 const CLEAN_SHUTDOWN_FILE = '.kafka_cleanshutdown'
@@ -29,6 +30,11 @@ export class LogStartError extends Error {
     super(message)
     this.kind = kind
   }
+}
+
+export interface HighWatermark {
+  readonly log: Log
+  readonly highWatermark: number
 }
 
 /** What there is to load in a directory. */
@@ -56,7 +62,7 @@ export class LogDirectory {
   #wroteRecoveryPoints = false
   #hadRecoveryPoints = false
   #writtenStartOffsets: string | undefined
-  #writtenHighWatermarks: string | undefined
+  #highWatermarks: readonly HighWatermark[] | undefined
 
   constructor(disk: Disk, logger: Logger, path: string) {
     this.#disk = disk
@@ -137,11 +143,13 @@ export class LogDirectory {
 
   // ---------------------------------------------------------------- start
 
-  /** Throws `DiskError`, and `LogStartError` for a folder that is no partition. */
-  readPlan(): LoadPlan {
+  /** Throws `DiskError`, and `LogStartError` for a folder that is no partition. `pause`: lets others have their turn between the parts. */
+  async readPlan(pause: () => Promise<void>): Promise<LoadPlan> {
     const wasClean = this.#disk.exists(`${this.path}/${CLEAN_SHUTDOWN_FILE}`)
     const recoveryPoints = this.#readOffsets(RECOVERY_POINT_CHECKPOINT)
+    await pause()
     const logStartOffsets = this.#readOffsets(LOG_START_OFFSET_CHECKPOINT)
+    await pause()
     for (const [key, offset] of recoveryPoints) this.#recoveryPoints.set(key, offset)
     const folders: (LogFolder & { name: string })[] = []
     for (const entry of this.#disk.list(this.path)) {
@@ -236,16 +244,27 @@ export class LogDirectory {
     this.#writtenStartOffsets = text
   }
 
-  writeHighWatermarks(entries: readonly OffsetEntry[]): void {
-    const text = JSON.stringify(entries)
-    if (text === this.#writtenHighWatermarks) {
+  writeHighWatermarks(values: readonly HighWatermark[]): void {
+    if (this.#areWritten(values)) {
       // 1.1 writes all the same, and so finds out that an idle directory has failed.
       if (!this.#disk.isUsable(this.path))
         throw new DiskError('EIO', this.path, `Log directory ${this.path} cannot be used any more`)
       return
     }
+    const entries = values.map(({ log: { topic, partition }, highWatermark }) => ({ topic, partition, offset: highWatermark }))
     writeOffsetCheckpoint(this.#disk, `${this.path}/${REPLICATION_OFFSET_CHECKPOINT}`, entries)
-    this.#writtenHighWatermarks = text
+    this.#highWatermarks = values
+  }
+
+  /** One by one, without making a text of thousands of lines to find out. */
+  #areWritten(values: readonly HighWatermark[]): boolean {
+    const written = this.#highWatermarks
+    if (values.length !== written?.length) return false
+    for (let i = 0; i < values.length; i++) {
+      const [value, before] = [values[i]!, written[i]!]
+      if (value.log !== before.log || value.highWatermark !== before.highWatermark) return false
+    }
+    return true
   }
 }
 

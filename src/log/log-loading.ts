@@ -15,7 +15,7 @@ import { CorruptSegmentError } from './segment.ts'
 import type { LogConfig } from './types.ts'
 
 /** How long loading may hold the event loop before others get a turn. */
-const SLICE_MS = 20
+const SLICE_MS = 8
 /** A long start says how far it is this often. */
 const PROGRESS_MS = 10_000
 
@@ -80,7 +80,7 @@ export class LogLoading {
   }
 
   async #loadFolders(directory: LogDirectory, configs: ReadonlyMap<string, LogConfig>): Promise<void> {
-    const plan = directory.readPlan()
+    const plan = await this.#readPlan(directory)
     const folders = [...plan.folders]
     const now = this.#host.environment.clock.now()
     const progress: Progress = { directory, plan, folders, done: 0, reportedAt: now, slice: now }
@@ -124,11 +124,25 @@ export class LogLoading {
     this.#adopt(key, step.value, folder.kind === 'future')
   }
 
+  #readPlan(directory: LogDirectory): Promise<LoadPlan> {
+    const { clock } = this.#host.environment
+    let since = clock.now()
+    return directory.readPlan(async () => {
+      if (clock.now() - since <= SLICE_MS) return
+      await this.#pause()
+      since = clock.now()
+    })
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.#host.environment.clock.soon(resolve))
+  }
+
   /** Lets others run when this has taken long enough. */
   async #turn(progress: Progress): Promise<void> {
     const { clock } = this.#host.environment
     if (clock.now() - progress.slice <= SLICE_MS) return
-    await new Promise<void>((resolve) => clock.soon(resolve))
+    await this.#pause()
     progress.slice = clock.now()
   }
 

@@ -2,7 +2,6 @@ import type { PartitionKey } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
 import type { Timer } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
-import type { OffsetEntry } from './checkpoints.ts'
 import { REPLICATION_OFFSET_CHECKPOINT, readOffsetCheckpoint } from './checkpoints.ts'
 import { DEFAULT_CLEANER_OPTIONS } from './cleaner/cleaner-options.ts'
 import { LogCleaner } from './cleaner/log-cleaner.ts'
@@ -10,7 +9,7 @@ import type { LogEnvironment } from './environment.ts'
 import { deleteFolderName, logFolderName } from './file-names.ts'
 import { FutureLogs } from './future-logs.ts'
 import type { LogOwner, PartitionLog } from './log.ts'
-import type { LogDirectory } from './log-directory.ts'
+import type { HighWatermark, LogDirectory } from './log-directory.ts'
 import { LogStartError, openDirectories } from './log-directory.ts'
 import { LogLoading } from './log-loading.ts'
 import type { LogEnvironmentOptions, LogManagerOptions } from './log-manager-options.ts'
@@ -21,7 +20,12 @@ import type { Log, LogConfig, LogManager } from './types.ts'
 
 /** Index entries of active segments reach their files at least this often. */
 const INDEX_PERSIST_MS = 2000
-const PERSIST_SLICE_MS = 3
+/** How long work on all logs may hold the loop before others get a turn. */
+const SLICE_MS = 3
+/** Segments that retention takes out of a log in one turn: each is several renames. */
+const DELETED_AT_ONCE = 20
+/** Logs that a shutdown closes at the same time. */
+const CLOSING_AT_ONCE = 16
 /** After the last of several new logs. */
 const FINISH_AFTER_MS = 200
 const PRODUCER_EXPIRATION_CHECK_MS = 600_000
@@ -140,49 +144,49 @@ export class BrokerLogManager implements LogManager, LogOwner {
     this.#tasks.every(options.initialTaskDelayMs, options.flushCheckMs, () => this.#flushDirtyLogs())
     this.#tasks.every(options.initialTaskDelayMs, options.flushRecoveryOffsetCheckpointMs, () => this.checkpointRecoveryPoints())
     this.#tasks.every(options.initialTaskDelayMs, options.flushStartOffsetCheckpointMs, () => this.checkpointLogStartOffsets())
-    this.#tasks.every(INDEX_PERSIST_MS, INDEX_PERSIST_MS, () => this.#persistIndexes([...this.#logs.values()]))
+    this.#tasks.every(INDEX_PERSIST_MS, INDEX_PERSIST_MS, () => this.#inSlices(persistIndexes))
     this.#tasks.every(PRODUCER_EXPIRATION_CHECK_MS, PRODUCER_EXPIRATION_CHECK_MS, () =>
-      this.#forEachLog((log) => log.removeExpiredProducers()),
+      this.#inSlices((log) => log.removeExpiredProducers()),
     )
   }
 
-  /** A disk error of one log must not keep the others from their turn; its directory is marked by then. */
-  #forEachLog(work: (log: PartitionLog) => void): void {
-    for (const log of [...this.#logs.values(), ...this.futures.logs.values()]) {
+  /**
+   * With breaks for others: there may be thousands of logs, and one may have much to do (`work` answers true then, and gets it again). A disk error
+   * of one must not keep the others from their turn; its directory is marked by then.
+   */
+  #inSlices(
+    work: (log: PartitionLog) => unknown,
+    logs: Iterator<PartitionLog> = [...this.#logs.values(), ...this.futures.logs.values()].values(),
+    again?: PartitionLog,
+  ): void {
+    const { clock } = this.#environment
+    const until = clock.now() + SLICE_MS
+    for (let log = again ?? logs.next().value; log !== undefined; ) {
+      let isLeft = false
       try {
-        work(log)
+        isLeft = !log.isClosed && work(log) === true
       } catch (error) {
         ignoreDiskError(error)
       }
+      const next = isLeft ? log : logs.next().value
+      if (clock.now() > until) {
+        clock.soon(() => {
+          if (!this.#isStopped) this.#inSlices(work, logs, next)
+        })
+        return
+      }
+      log = next
     }
   }
 
   /** One round of retention, as its timer does it. */
   cleanupLogs(): void {
-    this.#forEachLog((log) => {
-      // Logs with both policies are the cleaner's to delete from.
-      if (!log.config.compact) log.deleteOldSegments()
-    })
-  }
-
-  /** In slices: after a start every active index is still to get its full length. */
-  #persistIndexes(logs: PartitionLog[]): void {
-    if (this.#isStopped) return
-    const until = this.#environment.clock.now() + PERSIST_SLICE_MS
-    for (let log = logs.pop(); log !== undefined; log = logs.pop()) {
-      try {
-        log.persistIndexes()
-      } catch (error) {
-        ignoreDiskError(error)
-      }
-      if (this.#environment.clock.now() > until) break
-    }
-    if (logs.length > 0) this.#environment.clock.soon(() => this.#persistIndexes(logs))
+    this.#inSlices(cleanUp)
   }
 
   #flushDirtyLogs(): void {
     const now = this.#environment.clock.now()
-    this.#forEachLog((log) => {
+    this.#inSlices((log) => {
       if (now - log.lastFlushed >= log.config.flushMs) log.flush().catch(ignoreDiskError)
     })
   }
@@ -233,7 +237,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
   #finishSoon(log: PartitionLog): void {
     this.#unfinished.push(log)
     this.#finishing?.cancel()
-    const finish = (): void => this.#persistIndexes(this.#unfinished.splice(0))
+    const finish = (): void => this.#inSlices(persistIndexes, this.#unfinished.splice(0).values())
     this.#finishing = this.#environment.clock.timer(FINISH_AFTER_MS, finish, true)
   }
 
@@ -326,12 +330,13 @@ export class BrokerLogManager implements LogManager, LogOwner {
   }
 
   checkpointRecoveryPoints(): void {
-    for (const directory of this.#directories) {
-      this.#attempt(directory, () => {
-        directory.writeRecoveryPoints(this.#logsIn(directory.path))
-        for (const log of this.#logsIn(directory.path)) log.deleteOldSnapshots()
-      })
-    }
+    this.#writeRecoveryPoints()
+    this.#inSlices((log) => log.deleteOldSnapshots())
+  }
+
+  #writeRecoveryPoints(): void {
+    for (const directory of this.#directories)
+      this.#attempt(directory, () => directory.writeRecoveryPoints(this.#logsIn(directory.path)))
   }
 
   checkpointLogStartOffsets(): void {
@@ -372,15 +377,16 @@ export class BrokerLogManager implements LogManager, LogOwner {
   }
 
   checkpointHighWatermarks(values: Iterable<{ log: Log; highWatermark: number }>): void {
-    const byDirectory = new Map<string, OffsetEntry[]>()
-    for (const { log, highWatermark } of values) {
-      let entries = byDirectory.get(log.logDir)
-      if (entries === undefined) byDirectory.set(log.logDir, (entries = []))
-      entries.push({ topic: log.topic, partition: log.partition, offset: highWatermark })
+    const byDirectory = new Map<string, HighWatermark[]>()
+    for (const value of values) {
+      const { logDir } = value.log
+      const ofDirectory = byDirectory.get(logDir)
+      if (ofDirectory === undefined) byDirectory.set(logDir, [value])
+      else ofDirectory.push(value)
     }
     for (const directory of this.#directories) {
-      const entries = byDirectory.get(directory.path)
-      if (entries !== undefined) this.#attempt(directory, () => directory.writeHighWatermarks(entries))
+      const ofDirectory = byDirectory.get(directory.path)
+      if (ofDirectory !== undefined) this.#attempt(directory, () => directory.writeHighWatermarks(ofDirectory))
     }
   }
 
@@ -428,22 +434,37 @@ export class BrokerLogManager implements LogManager, LogOwner {
     await this.cleaner?.stop()
     this.#tasks.cancel()
     const all = [...this.#logs.values(), ...this.futures.logs.values()]
-    // A log that cannot be flushed has taken its directory offline: that one gets no clean-shutdown marker.
-    await Promise.all(all.map((log) => log.prepareClose().catch(ignoreDiskError)))
+    const left = all.values()
+    await Promise.all(Array.from({ length: CLOSING_AT_ONCE }, () => this.#closeNext(left)))
     for (const directory of this.#directories) {
-      const logs = all.filter((log) => log.logDir === directory.path)
       const isClean = this.#attempt(directory, () => {
-        for (const log of logs) log.close()
         directory.writeRecoveryPoints(this.#logsIn(directory.path))
         directory.writeLogStartOffsets(this.#logsIn(directory.path))
         for (const log of this.#logsIn(directory.path)) log.deleteOldSnapshots()
         directory.markClean()
       })
-      if (!isClean) for (const log of logs) log.abandon()
+      if (!isClean) for (const log of all) if (log.logDir === directory.path) log.abandon()
     }
     this.#isStopped = true
     for (const directory of this.#directories) directory.unlock()
     logger.info('Shutdown complete.')
+  }
+
+  /**
+   * Some logs at a time: each opens its files, and thousands at once are more than a process may have. One that cannot be flushed has taken its
+   * directory offline, which gets no clean-shutdown marker then.
+   */
+  async #closeNext(logs: IterableIterator<PartitionLog>): Promise<void> {
+    const { clock } = this.#environment
+    let since = clock.now()
+    for (const log of logs) {
+      await log.prepareClose().catch(ignoreDiskError)
+      const directory = this.#directories.find(({ path }) => path === log.logDir)
+      if (directory !== undefined) this.#attempt(directory, () => log.close())
+      if (clock.now() - since < SLICE_MS) continue
+      await new Promise<void>((resolve) => clock.soon(resolve))
+      since = clock.now()
+    }
   }
 
   /** Ends without a clean shutdown: files stay as they are, locks are released. */
@@ -454,6 +475,16 @@ export class BrokerLogManager implements LogManager, LogOwner {
     for (const log of [...this.#logs.values(), ...this.futures.logs.values()]) log.abandon()
     for (const directory of this.#directories) directory.unlock()
   }
+}
+
+/** Logs with both policies are the cleaner's to delete from. True: there may be more of them. */
+function cleanUp(log: PartitionLog): boolean {
+  return !log.config.compact && log.deleteOldSegments(DELETED_AT_ONCE) >= DELETED_AT_ONCE
+}
+
+/** After a start every active index is still to get its full length. */
+function persistIndexes(log: PartitionLog): void {
+  log.persistIndexes()
 }
 
 /** The directory was marked where the error came up. */

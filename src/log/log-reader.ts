@@ -1,4 +1,5 @@
-import type { RecordPieces } from '../base/bytes.ts'
+import type { FileRange, RecordPieces } from '../base/bytes.ts'
+import { FROM_FILE_BYTES } from '../base/bytes.ts'
 import { DiskError } from '../ports/disk.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import { RecordCursor } from '../protocol/records/record.ts'
@@ -16,6 +17,8 @@ const EARLIEST = -2
 const SURELY_CACHED_BYTES = 32 * 1024 * 1024
 /** A cold read brings in this much, so that the next ones find it cached. */
 const READ_AHEAD_BYTES = 1024 * 1024
+/** Of more than this a part could be cold again before it is sent. */
+const MAX_WARMED_BYTES = 4 * 1024 * 1024
 
 const NO_ABORTED: readonly AbortedTransaction[] = []
 const NOTHING: ReadResult = { error: 0, records: undefined, firstEntryIncomplete: false }
@@ -71,9 +74,11 @@ export class LogReader {
     this.#loadedSegment = undefined
   }
 
-  isCold(segment: LogSegment, position: number, size: number): boolean {
+  /** `canTell`: the segment may be asked. */
+  isCold(segment: LogSegment, position: number, size: number, canTell: boolean): boolean {
     if (segment === this.#warmSegment && position >= this.#warmFrom) return false
-    return !(segment === this.#loadedSegment && position >= this.#loadedFrom && position + size <= this.#loadedTo)
+    if (segment === this.#loadedSegment && position >= this.#loadedFrom && position + size <= this.#loadedTo) return false
+    return !(canTell && segment.isResident(position, size))
   }
 
   loaded(segment: LogSegment, from: number, to: number): void {
@@ -139,8 +144,10 @@ export class LogReader {
     if (limit <= 0) return empty
     const size = Math.min(available, limit)
     if (size <= 0) return empty
-    if (isLast && !this.#tail.has(start, size)) this.#tail.missed(segment.size - start, segment.size)
-    const records = new SegmentSlice(this, segment, start, size)
+    const fromFile = size >= FROM_FILE_BYTES && segment.isSendable
+    // What is sent from the file needs no other copy.
+    if (isLast && !fromFile && !this.#tail.has(start, size)) this.#tail.missed(segment.size - start, segment.size)
+    const records = new SegmentSlice(this, segment, start, size, fromFile, this.isCold(segment, start, size, fromFile))
     if (!withAborted) return { error: 0, records, firstEntryIncomplete: incomplete }
     const abortedTransactions = this.#aborted(index, from, start + size)
     return { error: 0, records, firstEntryIncomplete: incomplete, abortedTransactions }
@@ -234,17 +241,21 @@ class SegmentSlice implements RecordsSlice, RecordPieces {
   readonly #reader: LogReader
   readonly #segment: LogSegment
   readonly #position: number
-  #cuts = 0
+  readonly #fromFile: boolean
+  readonly #cuts: number
 
-  constructor(reader: LogReader, segment: LogSegment, position: number, size: number) {
+  constructor(reader: LogReader, segment: LogSegment, position: number, size: number, fromFile: boolean, cold: boolean) {
     this.#reader = reader
     this.#segment = segment
     this.#position = position
+    this.#fromFile = fromFile
+    this.#cuts = segment.cuts
     this.size = size
-    this.cold = reader.isCold(segment, position, size)
+    this.cold = cold
   }
 
   copyTo(target: Buffer, offset: number): void {
+    if (this.#segment.cuts !== this.#cuts) throw new Error(`${this.#segment.path} was cut while its bytes were held`)
     const read = this.#readInto(target, offset, this.size, this.#position)
     if (read < this.size) this.#reader.failed(() => this.#tooShort(read))
   }
@@ -257,7 +268,6 @@ class SegmentSlice implements RecordsSlice, RecordPieces {
     // Opened now: under its path there may be nothing, or another file, later.
     this.#reader.failed(() => this.#segment.file())
     this.#segment.pin()
-    this.#cuts = this.#segment.cuts
   }
 
   letGo(): void {
@@ -271,6 +281,39 @@ class SegmentSlice implements RecordsSlice, RecordPieces {
       return this.#readInto(target, offset, length, this.#position + from) === length
     } catch (error) {
       if (error instanceof DiskError) return false
+      throw error
+    }
+  }
+
+  inFile(from: number, length: number): FileRange | undefined {
+    if (!this.#fromFile || this.#segment.cuts !== this.#cuts) return undefined
+    try {
+      return this.#segment.range(this.#position + from, length)
+    } catch (error) {
+      // The copy that is made instead finds out.
+      if (error instanceof DiskError) return undefined
+      throw error
+    }
+  }
+
+  get warmUp(): (() => Promise<RecordsSlice>) | undefined {
+    return this.#fromFile && this.size <= MAX_WARMED_BYTES ? () => this.#warmUp() : undefined
+  }
+
+  async #warmUp(): Promise<RecordsSlice> {
+    const segment = this.#segment
+    const length = Math.min(Math.max(this.size, READ_AHEAD_BYTES), segment.size - this.#position)
+    const warm = new SegmentSlice(this.#reader, segment, this.#position, this.size, true, false)
+    warm.hold()
+    try {
+      await segment.warm(this.#position, length)
+      this.#reader.loaded(segment, this.#position, this.#position + length)
+      return warm
+    } catch (error) {
+      warm.letGo()
+      this.#reader.failed(() => {
+        throw error
+      })
       throw error
     }
   }

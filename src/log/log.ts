@@ -415,13 +415,13 @@ export class PartitionLog implements Log {
     this.producers.truncateHead(offset)
   }
 
-  /** Retention (log-and-replication 4.1) by time, size and log start. Returns the number of segments deleted. */
-  deleteOldSegments(): number {
+  /** Retention (log-and-replication 4.1) by time, size and log start. Deleted segments; as many as `limit`: call again, there may be more. */
+  deleteOldSegments(limit = Number.POSITIVE_INFINITY): number {
     if (!this.#isHighWatermarkKnown || !this.#config.delete) return 0
     return this.guard(() => {
       const now = this.#environment.clock.wall()
       let deleted = 0
-      for (const { segments, reason } of findDeletable(this, now)) {
+      for (const { segments, reason } of findDeletable(this, now, limit)) {
         this.logger.info(
           `Found deletable segments with base offsets [${segments.map((segment) => segment.baseOffset).join(',')}] due to ${reason}`,
         )
@@ -430,6 +430,7 @@ export class PartitionLog implements Log {
         const first = this.segments.first.baseOffset
         if (first > this.#logStartOffset) this.#incrementLogStart(first)
         deleted += segments.length
+        if (deleted >= limit) break
       }
       return deleted
     })

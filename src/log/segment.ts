@@ -1,3 +1,4 @@
+import type { FileRange } from '../base/bytes.ts'
 import type { Disk, DiskFile } from '../ports/disk.ts'
 import { lastOffset } from '../protocol/records/batch.ts'
 import { batchMaxTimestamp } from './batch-fields.ts'
@@ -24,6 +25,7 @@ const INT32_MAX = 2147483647
 const LOOKUP_BYTES = 4096
 /** Appends whose positions are remembered, so that a reader at the tail needs neither index nor scan. */
 const RECENT = 32
+const NOTHING_RECENT = new Float64Array(0)
 
 const lookup = new BatchScanner(LOOKUP_BYTES)
 /** Where bytes go that nobody looks at. */
@@ -68,8 +70,8 @@ export class LogSegment implements ByteSource {
   #bytesSinceIndexEntry = 0
   /** Timestamp that time-based rolling starts from; undefined when not known. */
   #rollingTimestamp: number | undefined
-  readonly #recentOffsets = new Float64Array(RECENT)
-  readonly #recentPositions = new Float64Array(RECENT)
+  #recentOffsets = NOTHING_RECENT
+  #recentPositions = NOTHING_RECENT
   #recentCount = 0
   #pins = 0
   #closing = false
@@ -180,6 +182,11 @@ export class LogSegment implements ByteSource {
       this.#bytesSinceIndexEntry = 0
     }
     this.#bytesSinceIndexEntry += bytes
+    // Most segments are never appended to again.
+    if (this.#recentOffsets === NOTHING_RECENT) {
+      this.#recentOffsets = new Float64Array(RECENT)
+      this.#recentPositions = new Float64Array(RECENT)
+    }
     const slot = this.#recentCount++ % RECENT
     this.#recentOffsets[slot] = firstOffset
     this.#recentPositions[slot] = position
@@ -222,6 +229,20 @@ export class LogSegment implements ByteSource {
       return length
     }
     return this.file().readSync(buffer, offset, length, position)
+  }
+
+  /** The system can send its bytes from the file. */
+  get isSendable(): boolean {
+    return this.file().descriptor !== undefined
+  }
+
+  isResident(position: number, length: number): boolean {
+    return this.file().isResident?.(position, length) === true
+  }
+
+  range(position: number, length: number): FileRange | undefined {
+    const fd = this.file().descriptor
+    return fd === undefined ? undefined : { fd, position, length }
   }
 
   /** Brings bytes into the page cache, off the loop. */

@@ -67,6 +67,11 @@ export interface RecordsSlice {
   readonly cold: boolean
   /** Reads cold data off the loop; the returned slice is never cold. */
   load(): Promise<RecordsSlice>
+  /**
+   * Set where `pieces` can be sent from the file. As `load`, but the bytes stay where they are, in the system's memory, and are held:
+   * `letGo` of the returned slice's `pieces` is the caller's.
+   */
+  readonly warmUp?: (() => Promise<RecordsSlice>) | undefined
 }
 
 export interface AbortedTransaction {

@@ -14,6 +14,12 @@ const IDLE_WEIGHT = INTERVAL_MS / 30_000
 /** How long the loop has waited and worked, in milliseconds since the start of the process. */
 export type LoopTime = () => { readonly idle: number; readonly active: number }
 
+/** Calls back after a turn of the loop with the CPU that it took, in milliseconds. */
+export type WatchTurns = (onTurn: (cpuMs: number) => void) => { stop(): void }
+
+/** No turn shall compute for longer: heartbeats and pings wait behind it. */
+export const LONG_TURN_MS = 20
+
 /** How late the event loop runs its timers, which is how long a request may wait behind other work, and how much of its time it is idle. */
 export class LoopDelay {
   readonly #clock: Clock
@@ -25,19 +31,29 @@ export class LoopDelay {
   #meanMs = 0
   #maxMs = 0
   #idleShare = 1
+  readonly #watchTurns: WatchTurns | undefined
+  #turns: { stop(): void } | undefined
+  #maxTurnCpuMs = 0
+  #longTurns = 0
 
-  /** Without `loopTime` the loop counts as idle. */
-  constructor(clock: Clock, loopTime: LoopTime = () => ({ idle: 0, active: 0 })) {
+  /** Without `loopTime` the loop counts as idle, without `watchTurns` no turn is long. */
+  constructor(clock: Clock, loopTime: LoopTime = () => ({ idle: 0, active: 0 }), watchTurns?: WatchTurns) {
     this.#clock = clock
     this.#loopTime = loopTime
+    this.#watchTurns = watchTurns
     this.#before = loopTime()
   }
 
   start(): void {
     this.#next()
+    this.#turns ??= this.#watchTurns?.((cpuMs) => {
+      if (cpuMs > this.#maxTurnCpuMs) this.#maxTurnCpuMs = cpuMs
+      if (cpuMs > LONG_TURN_MS) this.#longTurns++
+    })
   }
 
   stop(): void {
+    this.#turns?.stop()
     this.#timer?.cancel()
     this.#timer = undefined
   }
@@ -62,6 +78,18 @@ export class LoopDelay {
     const max = this.#maxMs
     this.#maxMs = 0
     return max
+  }
+
+  /** CPU of the turn that took most since the last call, in milliseconds: what others had of the processor does not count. */
+  takeMaxTurnCpuMs(): number {
+    const max = this.#maxTurnCpuMs
+    this.#maxTurnCpuMs = 0
+    return max
+  }
+
+  /** Turns beyond `LONG_TURN_MS` of CPU so far. */
+  get longTurns(): number {
+    return this.#longTurns
   }
 
   #noteIdle(): void {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { VirtualClock } from '../ports/memory/virtual-clock.ts'
 import { Histogram } from './histogram.ts'
 import { LoopDelay } from './loop-delay.ts'
-import { renderPrometheus } from './prometheus.ts'
+import { prometheusPieces, renderPrometheus } from './prometheus.ts'
 import { MetricRegistry } from './registry.ts'
 
 const MINUTE = 60_000
@@ -109,4 +109,37 @@ test('Prometheus text: families in one piece, JMX names in the help, labels esca
     'kafka_network_requestmetrics_totaltimems_count{request="Fetch"} 1',
     '',
   ])
+})
+
+test('the longest turn since the last look, and how many were long', () => {
+  let onTurn: (cpuMs: number) => void = () => {}
+  let isStopped = false
+  const delay = new LoopDelay(new VirtualClock(), undefined, (told) => {
+    onTurn = told
+    return { stop: () => (isStopped = true) }
+  })
+  delay.start()
+  for (const cpuMs of [3, 25, 7, 20, 21]) onTurn(cpuMs)
+  assert.deepEqual([delay.takeMaxTurnCpuMs(), delay.longTurns], [25, 2])
+  onTurn(4)
+  assert.deepEqual([delay.takeMaxTurnCpuMs(), delay.takeMaxTurnCpuMs(), delay.longTurns], [4, 0, 2])
+  delay.stop()
+  assert.ok(isStopped)
+})
+
+test('a page about thousands of partitions comes in pieces, with breaks while it is made, and says the same', () => {
+  const registry = new MetricRegistry()
+  registry.counter('kafka.server:type=BrokerTopicMetrics,name=BytesInPerSec').add(7)
+  registry.collectInSteps(function* (add) {
+    for (let partition = 0; partition < 3000; partition++) {
+      add(`kafka.log:type=Log,name=Size,topic=t,partition=${partition}`, partition)
+      if (partition % 20 === 0) yield
+    }
+  })
+  const pieces = [...prometheusPieces(registry, 0)]
+  assert.ok(pieces.filter((piece) => piece === '').length >= 150, 'breaks')
+  assert.ok(pieces.every(({ length }) => length < 40_000) && pieces.filter((piece) => piece !== '').length > 3)
+  assert.equal(pieces.join(''), renderPrometheus(registry, 0))
+  assert.equal(pieces.join('').match(/^kafka_log_log_size\{/gm)?.length, 3000)
+  assert.equal(registry.samples().length, 3001)
 })

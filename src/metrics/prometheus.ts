@@ -15,34 +15,58 @@ interface Named {
   readonly labels: string
 }
 
+/** Pieces of a page are about so long. */
+const PIECE_CHARACTERS = 32 * 1024
+
 /**
  * All metrics in Prometheus' text format 0.0.4. Names are those that the usual rules of the JMX exporter make of a Kafka broker's object
  * names, so dashboards for Kafka fit: `kafka.server:type=BrokerTopicMetrics,name=BytesInPerSec,topic=t` is
  * `kafka_server_brokertopicmetrics_bytesin_total{topic="t"}`.
  */
 export function renderPrometheus(registry: MetricRegistry, now: number): string {
+  let page = ''
+  for (const piece of prometheusPieces(registry, now)) page += piece
+  return page
+}
+
+/**
+ * The same piece by piece, some of them empty: between two pieces others may have their turn, for with thousands of partitions a page is long work.
+ */
+export function* prometheusPieces(registry: MetricRegistry, now: number): Generator<string, void> {
   const families = new Map<string, Family>()
-  const add = (named: Named, type: Family['type'], lines: (name: string) => string[]): void => {
+  const add = (named: Named, type: Family['type'], ...lines: string[]): void => {
     let family = families.get(named.metric)
     if (family === undefined) families.set(named.metric, (family = { type, help: named.help, lines: [] }))
-    family.lines.push(...lines(named.metric))
+    family.lines.push(...lines)
   }
-  for (const { name, kind, value } of registry.samples()) {
+  const steps = registry.collectSteps((name, value, kind = 'gauge') => {
     const named = nameOf(name, kind === 'counter')
-    add(named, kind, (metric) => [`${metric}${braces(named.labels)} ${number(value)}`])
-  }
+    add(named, kind, `${named.metric}${braces(named.labels)} ${number(value)}`)
+  })
+  for (const _ of steps) yield ''
   for (const [name, histogram] of registry.histograms) {
     const named = nameOf(name, false)
-    add(named, 'summary', (metric) => [
-      ...QUANTILES.map((q) => `${metric}${braces(named.labels, `quantile="${q}"`)} ${number(histogram.quantile(q, now))}`),
-      `${metric}_sum${braces(named.labels)} ${number(histogram.sum)}`,
-      `${metric}_count${braces(named.labels)} ${histogram.count}`,
-    ])
+    const { metric, labels } = named
+    const quantiles = QUANTILES.map((q) => `${metric}${braces(labels, `quantile="${q}"`)} ${number(histogram.quantile(q, now))}`)
+    const sum = `${metric}_sum${braces(labels)} ${number(histogram.sum)}`
+    add(named, 'summary', ...quantiles, sum, `${metric}_count${braces(labels)} ${histogram.count}`)
+    yield ''
   }
-  const text: string[] = []
-  for (const [metric, { type, help, lines }] of families)
-    text.push(`# HELP ${metric} ${help}`, `# TYPE ${metric} ${type}`, ...lines)
-  return `${text.join('\n')}\n`
+  yield* piecesOf(families)
+}
+
+function* piecesOf(families: ReadonlyMap<string, Family>): Generator<string, void> {
+  let piece = ''
+  for (const [metric, { type, help, lines }] of families) {
+    piece += `# HELP ${metric} ${help}\n# TYPE ${metric} ${type}\n`
+    for (const line of lines) {
+      piece += `${line}\n`
+      if (piece.length < PIECE_CHARACTERS) continue
+      yield piece
+      piece = ''
+    }
+  }
+  yield piece
 }
 
 function nameOf(objectName: string, isCounter: boolean): Named {

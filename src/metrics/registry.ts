@@ -21,8 +21,13 @@ export interface Sample {
   readonly value: number
 }
 
+export type AddSample = (name: string, value: number, kind?: Sample['kind']) => void
+
 /** Adds values whose names are only known when they are asked for (per partition, per broker). */
-export type Collector = (add: (name: string, value: number, kind?: Sample['kind']) => void) => void
+export type Collector = (add: AddSample) => void
+
+/** One with much to tell: between its steps others may have their turn. */
+export type SteppedCollector = (add: AddSample) => Iterable<unknown>
 
 /** Metrics by their JMX object name, e.g. `kafka.server:type=BrokerTopicMetrics,name=BytesInPerSec`. */
 export class MetricRegistry {
@@ -30,6 +35,7 @@ export class MetricRegistry {
   readonly #gauges = new Map<string, () => number>()
   readonly #histograms = new Map<string, Histogram>()
   readonly #collectors: Collector[] = []
+  readonly #stepped: SteppedCollector[] = []
 
   /** The counter of that name, made at the first call. */
   counter(name: string): Counter {
@@ -65,6 +71,10 @@ export class MetricRegistry {
     this.#collectors.push(collector)
   }
 
+  collectInSteps(collector: SteppedCollector): void {
+    this.#stepped.push(collector)
+  }
+
   get histograms(): ReadonlyMap<string, Histogram> {
     return this.#histograms
   }
@@ -72,9 +82,19 @@ export class MetricRegistry {
   /** All single values now. */
   samples(): Sample[] {
     const samples: Sample[] = []
-    for (const [name, counter] of this.#counters) samples.push({ name, kind: 'counter', value: counter.value })
-    for (const [name, read] of this.#gauges) samples.push({ name, kind: 'gauge', value: read() })
-    for (const collector of this.#collectors) collector((name, value, kind = 'gauge') => samples.push({ name, kind, value }))
+    for (const _ of this.collectSteps((name, value, kind = 'gauge') => samples.push({ name, kind, value })));
     return samples
+  }
+
+  /** The same in steps. */
+  *collectSteps(add: AddSample): Generator<unknown, void> {
+    for (const [name, counter] of this.#counters) add(name, counter.value, 'counter')
+    for (const [name, read] of this.#gauges) add(name, read())
+    yield
+    for (const collector of this.#collectors) {
+      collector(add)
+      yield
+    }
+    for (const collector of this.#stepped) yield* collector(add)
   }
 }

@@ -29,6 +29,10 @@ export interface DiskFile {
   /** Returns the bytes read: fewer than `length` only at the end of the file. */
   readSync(buffer: Uint8Array, offset: number, length: number, position: number): number
   read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>
+  /** For a net that has the system send bytes from files; undefined where there is none such. */
+  readonly descriptor?: number | undefined
+  /** Are all of these bytes in memory? False also when it can't be said. */
+  isResident?(position: number, length: number): boolean
   truncateSync(length: number): void
   /** fdatasync off the loop. */
   datasync(): Promise<void>

@@ -1,3 +1,5 @@
+import type { FileRange } from '../base/bytes.ts'
+
 /** Why a connection ended. */
 export type CloseReason = 'local' | 'remote' | 'error' | 'timeout' | 'refused' | 'badFrame'
 
@@ -28,6 +30,8 @@ export interface DeferredBytes {
   readonly size: number
   /** Bytes [from, from + length) to `target[offset ...]`. False: they can't be had any more. */
   copyPart(target: Buffer, offset: number, from: number, length: number): boolean
+  /** Where these bytes lie in a file, so that the system can send them from there; undefined: to be copied. */
+  inFile?(from: number, length: number): FileRange | undefined
 }
 
 export interface Connection {

@@ -2,6 +2,7 @@ import type { BrokerId, PartitionKey } from '../base/ids.ts'
 import type { Logger } from '../base/logger.ts'
 import type { TimerWheel } from '../base/timer-wheel.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { IsrExpansions } from './isr-expansions.ts'
 import type { Partition } from './partition.ts'
 import type { ReplicationQuotas } from './throttle.ts'
 import type { Traffic } from './traffic.ts'
@@ -50,6 +51,7 @@ export interface ReplicationEnvironment {
   readonly traffic: Traffic
   /** Brokers whose followers are known to ask for epoch ends whenever they begin to follow: ours do, a genuine 1.1.1 not always. */
   readonly probing: Set<BrokerId>
+  readonly expansions: IsrExpansions
   /** The ISR in ZooKeeper changed by our hand: tell the controller. */
   isrChanged(partition: Partition): void
   /** Something of the partition changed outside of a request: complete what waits for it. */

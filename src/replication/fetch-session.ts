@@ -1,4 +1,5 @@
-import type { Offset } from '../base/ids.ts'
+import type { Offset, PartitionKey } from '../base/ids.ts'
+import { partitionKey } from '../base/ids.ts'
 import type { RequestOf } from '../protocol/apis/index.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 
@@ -41,8 +42,8 @@ export class FollowerFetchSession<P extends SessionPartition> {
   /** In the leader's session after the request last built. */
   #size = 0
   readonly #touched = new Set<P>()
-  /** Removed here, still in the leader's session. */
-  readonly #gone = new Set<P>()
+  /** Removed here, still in the leader's session; one of a partition, by its key. */
+  readonly #gone = new Map<PartitionKey, P>()
 
   /** `maxBytes`: `replica.fetch.max.bytes`. */
   constructor(maxBytes: number) {
@@ -68,7 +69,7 @@ export class FollowerFetchSession<P extends SessionPartition> {
     if (!partition.inSession) return
     partition.inSession = false
     this.#size--
-    this.#gone.add(partition)
+    this.#gone.set(partitionKey(partition.topic, partition.partition), partition)
   }
 
   /** `all` in order of preference. Undefined: nothing to fetch. */
@@ -96,7 +97,7 @@ export class FollowerFetchSession<P extends SessionPartition> {
       else this.remove(partition)
     }
     this.#touched.clear()
-    for (const partition of this.#gone) forget(forgotten, partition)
+    for (const partition of this.#gone.values()) forget(forgotten, partition)
     // Left for the next request if there is none now.
     if (this.#size === 0) return undefined
     this.#gone.clear()
@@ -109,8 +110,7 @@ export class FollowerFetchSession<P extends SessionPartition> {
       this.#size--
     }
     // Removed and added again since: naming it replaces what the leader has, forgetting it too would drop it.
-    for (const gone of this.#gone)
-      if (gone.topic === partition.topic && gone.partition === partition.partition) this.#gone.delete(gone)
+    if (this.#gone.size > 0) this.#gone.delete(partitionKey(partition.topic, partition.partition))
     this.#name(topics, partition)
   }
 
@@ -155,7 +155,8 @@ export class FollowerFetchSession<P extends SessionPartition> {
 }
 
 function forget(forgotten: ForgottenTopics, partition: SessionPartition): void {
-  let topic = forgotten.find((one) => one.topic === partition.topic)
+  let topic = forgotten.at(-1)
+  if (topic?.topic !== partition.topic) topic = forgotten.find((one) => one.topic === partition.topic)
   if (topic === undefined) forgotten.push((topic = { topic: partition.topic, partitions: [] }))
   topic.partitions.push(partition.partition)
 }

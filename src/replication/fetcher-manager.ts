@@ -17,6 +17,7 @@ export class FetcherManager {
   readonly #added: string[] = []
   readonly #removed: string[] = []
   #isLeaving = false
+  #held = 0
 
   constructor(env: ReplicationEnvironment, peers: PeerRpc) {
     this.#env = env
@@ -68,8 +69,19 @@ export class FetcherManager {
     replica.logger.error(`Replication halted: ${reason}`)
   }
 
+  /** Until `release` changes have no effect yet: more of them will come. */
+  hold(): void {
+    this.#held++
+  }
+
+  release(): void {
+    this.#held--
+    this.run()
+  }
+
   /** Closes fetchers without partitions, lets the others send what is due. */
   run(): void {
+    if (this.#held > 0) return
     this.#sayChanges()
     for (const [name, fetcher] of this.#fetchers) {
       if (fetcher.size > 0) {

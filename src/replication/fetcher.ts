@@ -17,6 +17,8 @@ type FetchAnswer = ResponseOf<'Fetch'>['responses'][number]['partitionResponses'
 
 /** How long a parked fetch may hold up partitions that were added since, before the connection is changed for a new one. */
 const HELD_UP_MS = 20
+/** Partitions of one epoch question: thousands at once are more than a turn's work, here and at the leader. */
+const QUESTIONS_AT_ONCE = 500
 /** Wait after a refused epoch question; doubles up to `replica.fetch.backoff.ms`. */
 const FIRST_RETRY_MS = 10
 const LATEST = -1
@@ -223,6 +225,7 @@ export class Fetcher implements FetcherFigures {
     const topics: RequestOf<'OffsetForLeaderEpoch'>['topics'] = []
     for (const followed of this.#aligning) {
       if (followed.delayed !== undefined) continue
+      if (asked.size === QUESTIONS_AT_ONCE) break
       this.#guardDisk(followed, () => {
         if (!this.#peers.asksLeaderEpochs) return this.#startAtHighWatermark(followed)
         followed.alignment ??= new Alignment(followed.replica, this.#alignmentOptions)

@@ -113,9 +113,17 @@ export function shrinkIsr(
   now: Millis,
   lagTimeMax: Millis,
 ): readonly BrokerId[] {
-  const lagging = (id: BrokerId) =>
-    id !== leader && !remotes.some((replica) => replica.id === id && replica.isCaughtUp(now, lagTimeMax))
-  return isr.some(lagging) ? isr.filter((id) => !lagging(id)) : isr
+  for (const id of isr) {
+    if (isLagging(id, leader, remotes, now, lagTimeMax))
+      return isr.filter((one) => !isLagging(one, leader, remotes, now, lagTimeMax))
+  }
+  return isr
+}
+
+function isLagging(id: BrokerId, leader: BrokerId, remotes: readonly RemoteReplica[], now: Millis, lagTimeMax: Millis): boolean {
+  if (id === leader) return false
+  for (const replica of remotes) if (replica.id === id) return !replica.isCaughtUp(now, lagTimeMax)
+  return true
 }
 
 /**

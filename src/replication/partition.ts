@@ -145,7 +145,8 @@ export class Partition implements PartitionView {
    * The partition then waits without a role for ZooKeeper's answer, `confirmed`, or for the controller.
    */
   awaitsConfirmation(assignment: RoleAssignment, confirmed: () => void): boolean {
-    if (this.requireLog().latestEpoch <= assignment.leaderEpoch || this.#env.config.faithful.has('H5')) return false
+    const { faithful } = this.#env.config
+    if (this.requireLog().latestEpoch <= assignment.leaderEpoch || faithful.has('H5') || faithful.has('H8')) return false
     this.logger.warn(
       `To lead epoch ${assignment.leaderEpoch}, but the log has epoch ${this.requireLog().latestEpoch}: asking ZooKeeper`,
     )
@@ -218,7 +219,8 @@ export class Partition implements PartitionView {
   }
 
   requireLog(): Log {
-    assert(this.log !== undefined, `${this.key} has no log`)
+    // Asked for every partition of every fetch: no message is made unless it is needed.
+    if (this.log === undefined) assert(false, `${this.key} has no log`)
     return this.log
   }
 
@@ -308,9 +310,10 @@ export class Partition implements PartitionView {
   /** A follower's fetch, read without error, arrived. True: the high watermark moved, or may have to. */
   noteFollowerFetch(replica: RemoteReplica, offset: Offset, logStartOffset: Offset, now: Millis): boolean {
     if (!replica.aligned && !this.#align(replica, offset)) return false
-    replica.noteFetch(offset, logStartOffset, this.requireLog().logEndOffset, now)
-    if (!replica.counted) this.#maybeExpand(replica)
-    this.advanceHighWatermark(now)
+    const log = this.requireLog()
+    replica.noteFetch(offset, logStartOffset, log.logEndOffset, now)
+    if (!replica.counted) this.#env.expansions.add(this, replica)
+    if (log.highWatermark < log.logEndOffset) this.advanceHighWatermark(now)
     return this.#highWatermarkMoved
   }
 
@@ -333,18 +336,22 @@ export class Partition implements PartitionView {
    * epoch and began anew. Its fetches would never count, so it has to be told. Beyond our end it is out of range first (H11).
    */
   awaitsQuestion(follower: BrokerId, fetchOffset: Offset): boolean {
+    if (this.remote(follower)?.aligned !== false) return false
     const { config, probing } = this.#env
-    if (config.faithful.has('H5') || !probing.has(follower) || fetchOffset > this.requireLog().logEndOffset) return false
-    return this.remote(follower)?.aligned === false
+    return !config.faithful.has('H5') && probing.has(follower) && fetchOffset <= this.requireLog().logEndOffset
   }
 
-  #maybeExpand(replica: RemoteReplica): void {
-    if (this.isrState.kind === 'pending') return
+  /** Is it to be proposed for the ISR now? */
+  mayExpand(replica: RemoteReplica): boolean {
+    if (this.role !== 'leader' || replica.counted || this.isrState.kind === 'pending') return false
     const epochStart = this.#env.config.faithful.has('H6') ? undefined : this.leaderEpochStartOffset
-    if (!mayJoinIsr(replica, this.highWatermark, epochStart)) return
-    const wanted = [...this.isrState.isr, replica.id]
-    if (this.isrUpdates.propose(wanted))
-      this.logger.info(`Expanding ISR from ${this.isrState.isr.join(',')} to ${wanted.join(',')}`)
+    return mayJoinIsr(replica, this.highWatermark, epochStart)
+  }
+
+  expandIsr(replica: RemoteReplica): void {
+    const { isr } = this.isrState
+    const wanted = [...isr, replica.id]
+    if (this.isrUpdates.propose(wanted)) this.logger.info(`Expanding ISR from ${isr.join(',')} to ${wanted.join(',')}`)
   }
 
   /** Periodic. */

@@ -16,11 +16,13 @@ import { FetchRead } from './fetch-read.ts'
 import { FetcherManager } from './fetcher-manager.ts'
 import { followerOf } from './fetcher-names.ts'
 import { HostedPartitions } from './hosted.ts'
+import { IsrExpansions } from './isr-expansions.ts'
 import { IsrPropagation } from './isr-propagation.ts'
 import { LogDirMoves } from './log-dir-moves.ts'
 import type { Partition } from './partition.ts'
 import type { LeadershipChange } from './role-changes.ts'
 import { RoleChanges } from './role-changes.ts'
+import { changeInSlices, staleController } from './role-slices.ts'
 import { makeQuotas } from './throttle.ts'
 import { Traffic } from './traffic.ts'
 import type {
@@ -37,6 +39,10 @@ import type {
   ReplicaManager,
   ReplicationConfig,
 } from './types.ts'
+
+/** How long the ISRs may be checked without a break, and after how many partitions the clock is looked at. */
+const SLICE_MS = 4
+const LOOK_EVERY = 16
 
 export interface ReplicaManagerOptions {
   readonly config: ReplicationConfig
@@ -103,6 +109,7 @@ class BrokerReplicas implements ReplicaManager {
       logger: options.logger,
       ...this.figures,
       probing: new Set(),
+      expansions: new IsrExpansions(clock),
       isrChanged: (partition) => this.#propagation.add(partition.key, partition),
       settle: (partition) => {
         this.#touch(partition)
@@ -293,18 +300,39 @@ class BrokerReplicas implements ReplicaManager {
   }
 
   becomeLeaderOrFollower(request: RequestOf<'LeaderAndIsr'>): ResponseOf<'LeaderAndIsr'> {
-    if (!this.acceptControllerEpoch(request.controllerEpoch)) {
-      const errorCode = ErrorCode.STALE_CONTROLLER_EPOCH
-      return { errorCode, partitions: request.partitionStates.map(({ topic, partition }) => ({ topic, partition, errorCode })) }
-    }
+    if (!this.acceptControllerEpoch(request.controllerEpoch)) return staleController(request)
     const partitions = this.#roles.leaderAndIsr(request.partitionStates, new Set(request.liveLeaders.map(({ id }) => id)))
+    this.#rolesChanged()
+    return { errorCode: ErrorCode.NONE, partitions }
+  }
+
+  async becomeLeaderOrFollowerInSlices(request: RequestOf<'LeaderAndIsr'>): Promise<ResponseOf<'LeaderAndIsr'>> {
+    if (!this.acceptControllerEpoch(request.controllerEpoch)) return staleController(request)
+    const ports = {
+      clock: this.#clock,
+      brokerId: this.#config.brokerId,
+      isCurrent: (epoch: ControllerEpoch) => epoch >= this.controllerEpoch && !this.#stopped,
+      change: (states: typeof request.partitionStates, liveLeaders: ReadonlySet<number>) =>
+        this.#roles.leaderAndIsr(states, liveLeaders),
+    }
+    // One question for all epochs, one full fetch: not one for each slice.
+    this.#fetchers.hold()
+    try {
+      return await changeInSlices(ports, request)
+    } finally {
+      this.#fetchers.release()
+      this.#rolesChanged()
+    }
+  }
+
+  #rolesChanged(): void {
+    if (this.#stopped) return
     for (const { topic, partition } of this.#logs.futures.all()) {
       const replica = this.#hosted.get(topic, partition)
       if (replica !== undefined) this.#moves.resume(replica)
     }
     // Not earlier: the file would be overwritten before the controller told what is here.
-    if (this.#started && !this.#stopped && this.#checkpointTimer === undefined) this.#checkpointLater()
-    return { errorCode: ErrorCode.NONE, partitions }
+    if (this.#started && this.#checkpointTimer === undefined) this.#checkpointLater()
   }
 
   stopReplicas(request: RequestOf<'StopReplica'>): ResponseOf<'StopReplica'> {
@@ -387,7 +415,16 @@ class BrokerReplicas implements ReplicaManager {
     const now = this.#clock.now()
     // This process was stopped for a while: the followers' fetches of that time are still in the sockets. They come first.
     if (now - this.#lastIsrCheck > this.#config.replicaLagTimeMaxMs) return
-    for (const partition of this.#hosted.all()) {
+    this.#checkIsrsOf([...this.#hosted.all()], 0, now)
+  }
+
+  /** In slices: a dead broker is to be taken out of thousands of lists. */
+  #checkIsrsOf(partitions: readonly Partition[], from: number, since: Millis): void {
+    const now = this.#clock.now()
+    if (this.#stopped || now - since > this.#config.replicaLagTimeMaxMs) return
+    let next = from
+    while (next < partitions.length && (next % LOOK_EVERY !== 0 || next === from || this.#clock.now() - now < SLICE_MS)) {
+      const partition = partitions[next++]!
       if (!partition.isLeader) continue
       partition.maybeShrinkIsr(now)
       // A replica outside the ISR holds the high watermark only while it counts as about to come back.
@@ -395,6 +432,7 @@ class BrokerReplicas implements ReplicaManager {
       this.#touch(partition)
     }
     this.#settle()
+    if (next < partitions.length) this.#clock.soon(() => this.#checkIsrsOf(partitions, next, now))
   }
 
   #checkpointLater(): void {

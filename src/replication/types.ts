@@ -176,6 +176,8 @@ export interface ReplicaManager {
   /** What takes long of a LeaderAndIsr with many new partitions; `becomeLeaderOrFollower` does what is left. */
   makeLogs(request: RequestOf<'LeaderAndIsr'>): Promise<void>
   becomeLeaderOrFollower(request: RequestOf<'LeaderAndIsr'>): ResponseOf<'LeaderAndIsr'>
+  /** The same with breaks for others: each partition changes in one turn, many of them in several. */
+  becomeLeaderOrFollowerInSlices(request: RequestOf<'LeaderAndIsr'>): Promise<ResponseOf<'LeaderAndIsr'>>
   stopReplicas(request: RequestOf<'StopReplica'>): ResponseOf<'StopReplica'>
   /** UpdateMetadata's epoch rule lives here too: false = stale controller epoch. */
   acceptControllerEpoch(epoch: ControllerEpoch): boolean

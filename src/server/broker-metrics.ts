@@ -1,7 +1,8 @@
 import type { SessionState } from '../../zk/client/index.ts'
 import type { LoopDelay } from '../metrics/loop-delay.ts'
-import { renderPrometheus } from '../metrics/prometheus.ts'
-import type { Collector, MetricRegistry } from '../metrics/registry.ts'
+import { prometheusPieces } from '../metrics/prometheus.ts'
+import type { AddSample, Collector, MetricRegistry, SteppedCollector } from '../metrics/registry.ts'
+import type { Clock } from '../ports/clock.ts'
 import type { HttpPort } from '../ports/http.ts'
 import type { Listener } from '../ports/net.ts'
 import type { ReplicationFigures } from '../replication/environment.ts'
@@ -12,6 +13,9 @@ import type { BrokerServices } from './request-types.ts'
 
 const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'
 const TEXT = 'text/plain; charset=utf-8'
+/** How long a page may be made without a break, and a step of it for so many partitions. */
+const SLICE_MS = 4
+const STEP_PARTITIONS = 20
 
 /** Distributions that their owners fill. */
 export const ZOOKEEPER_LATENCY = 'kafka.server:type=ZooKeeperClientMetrics,name=ZooKeeperRequestLatencyMs'
@@ -31,9 +35,9 @@ export interface BrokerMetricsParts {
 export async function startBrokerMetrics(parts: BrokerMetricsParts): Promise<Listener | undefined> {
   const { registry, services } = parts
   registerServer(parts)
-  registry.collect(partitions(services))
+  registry.collectInSteps(partitions(services))
   registry.collect(replicaTraffic(services.replicaManager.figures))
-  registry.collect(followers(services.replicaManager.figures))
+  registry.collectInSteps(followers(services.replicaManager.figures))
   registry.collect(controllerGauges(services, parts.channels))
   registry.collect(logDirectories(services))
   registerCleanerMetrics(registry, services.logManager.cleaner)
@@ -45,11 +49,22 @@ export async function startBrokerMetrics(parts: BrokerMetricsParts): Promise<Lis
   const host = values.string('samsa.metrics.host')
   const listener = await parts.http.serve({ host, port }, (path) =>
     path === '/metrics' || path === '/'
-      ? { status: 200, contentType: PROMETHEUS, body: renderPrometheus(registry, services.clock.now()) }
+      ? { status: 200, contentType: PROMETHEUS, body: inSlices(prometheusPieces(registry, services.clock.now()), services.clock) }
       : { status: 404, contentType: TEXT, body: 'metrics are at /metrics\n' },
   )
   services.log.info(`Metrics are served at http://${host}:${listener.port}/metrics`)
   return listener
+}
+
+/** With thousands of partitions a page is far more than one turn's work. */
+async function* inSlices(pieces: Iterable<string>, clock: Clock): AsyncGenerator<string, void> {
+  let since = clock.now()
+  for (const piece of pieces) {
+    if (piece !== '') yield piece
+    if (clock.now() - since < SLICE_MS) continue
+    await new Promise<void>((resolve) => clock.soon(resolve))
+    since = clock.now()
+  }
 }
 
 /** 1.1's numbers of `BrokerState`. */
@@ -76,10 +91,12 @@ function registerServer({ registry, services, loopDelay, state }: BrokerMetricsP
   registry.gauge('samsa:type=EventLoop,name=MeanDelayMs', () => loopDelay.meanMs)
   registry.gauge('samsa:type=EventLoop,name=P99DelayMs', () => loopDelay.p99Ms)
   registry.gauge('samsa:type=EventLoop,name=MaxDelayMs', () => loopDelay.takeMaxMs())
+  registry.gauge('samsa:type=EventLoop,name=MaxTurnCpuMs', () => loopDelay.takeMaxTurnCpuMs())
+  registry.collect((add) => add('samsa:type=EventLoop,name=LongTurns', loopDelay.longTurns, 'counter'))
 }
 
 /** Adds one partition's own gauges and counts it for the broker's. */
-function addPartition(add: Parameters<Collector>[0], view: PartitionView, sums: PartitionSums): void {
+function addPartition(add: AddSample, view: PartitionView, sums: PartitionSums): void {
   const { topic, partition, log } = view
   const of = `,topic=${topic},partition=${partition}`
   const isr = view.inSyncReplicas.length
@@ -109,10 +126,13 @@ interface PartitionSums {
   offline: number
 }
 
-function partitions({ replicaManager }: BrokerServices): Collector {
-  return (add) => {
+function partitions({ replicaManager }: BrokerServices): SteppedCollector {
+  return function* (add) {
     const sums = { count: 0, led: 0, underReplicated: 0, underMinIsr: 0, offline: 0 }
-    for (const view of replicaManager.partitions()) addPartition(add, view, sums)
+    for (const view of [...replicaManager.partitions()]) {
+      addPartition(add, view, sums)
+      if (sums.count % STEP_PARTITIONS === 0) yield
+    }
     const gauge = (name: string, value: number): void => add(`kafka.server:type=ReplicaManager,name=${name}`, value)
     gauge('PartitionCount', sums.count)
     gauge('LeaderCount', sums.led)
@@ -157,7 +177,7 @@ function replicaTraffic({ counters, quotas, traffic, waiting }: ReplicationFigur
   }
 }
 
-function addExpirations(add: Parameters<Collector>[0], counters: ReplicationFigures['counters']): void {
+function addExpirations(add: AddSample, counters: ReplicationFigures['counters']): void {
   const expires = (type: string, tags: string, value: number): void =>
     add(`kafka.server:type=${type},name=ExpiresPerSec${tags}`, value, 'counter')
   expires('DelayedProduceMetrics', '', counters.expiredProduces)
@@ -170,20 +190,21 @@ function addExpirations(add: Parameters<Collector>[0], counters: ReplicationFigu
   expires('DelayedDeleteRecordsMetrics', '', counters.expiredDeletions)
 }
 
-function followers(figures: ReplicationFigures): Collector {
-  return (add) => {
-    let maxLag = 0
-    for (const fetcher of figures.fetchers()) {
+function followers(figures: ReplicationFigures): SteppedCollector {
+  return function* (add) {
+    let [maxLag, count] = [0, 0]
+    for (const fetcher of [...figures.fetchers()]) {
       const { threadName, leader, requests, bytes } = fetcher
       const of = `,clientId=${threadName},broker=${leader}`
       add(`kafka.server:type=FetcherStats,name=RequestsPerSec${of}`, requests, 'counter')
       add(`kafka.server:type=FetcherStats,name=BytesPerSec${of}`, bytes, 'counter')
-      for (const { topic, partition, lag } of fetcher.lags()) {
+      for (const { topic, partition, lag } of [...fetcher.lags()]) {
         maxLag = Math.max(maxLag, lag)
         add(
           `kafka.server:type=FetcherLagMetrics,name=ConsumerLag,clientId=${threadName},topic=${topic},partition=${partition}`,
           lag,
         )
+        if (++count % STEP_PARTITIONS === 0) yield
       }
     }
     add('kafka.server:type=ReplicaFetcherManager,name=MaxLag,clientId=Replica', maxLag)

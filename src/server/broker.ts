@@ -7,7 +7,7 @@ import { createController } from '../controller/controller.ts'
 import type { Controller } from '../controller/types.ts'
 import { createLogManager } from '../log/log-manager.ts'
 import type { LogManager } from '../log/types.ts'
-import { LoopDelay, type LoopTime } from '../metrics/loop-delay.ts'
+import { LoopDelay, type LoopTime, type WatchTurns } from '../metrics/loop-delay.ts'
 import { MetricRegistry } from '../metrics/registry.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Disk } from '../ports/disk.ts'
@@ -62,6 +62,8 @@ export interface BrokerHost {
   readonly net: Net
   /** For the metrics of idleness. */
   readonly loopTime?: LoopTime
+  /** For the metrics of long turns of the loop. */
+  readonly watchTurns?: WatchTurns
   /** For `samsa.metrics.port`; a host without it serves no metrics. */
   readonly http?: HttpPort
   /** Connections to ZooKeeper; by default real ones. */
@@ -118,7 +120,7 @@ export class KafkaServer {
     this.#host = host
     this.#brokerId = config.brokerId
     this.#log = host.logger.child('', 'kafka.server.KafkaServer')
-    this.#loopDelay = new LoopDelay(host.clock, host.loopTime)
+    this.#loopDelay = new LoopDelay(host.clock, host.loopTime, host.watchTurns)
     this.#topicPurgatory = new TopicPurgatory(host.clock, this.#metadataCache)
   }
 
@@ -183,6 +185,7 @@ export class KafkaServer {
   }
 
   async #start(): Promise<void> {
+    this.#loopDelay.start()
     const zk = await this.#connectZooKeeper()
     const identity = await this.#identify(zk)
     await readDynamicConfig(zk, this.#dynamic, this.#brokerId)
@@ -221,7 +224,6 @@ export class KafkaServer {
     this.#metricsDoor = await startBrokerMetrics({ registry: this.metrics, http: this.#host.http, ...parts })
     this.#checkStop()
     sockets.start(services, servedApis)
-    this.#loopDelay.start()
   }
 
   #checkStop(): void {
@@ -242,6 +244,7 @@ export class KafkaServer {
           : MAX_IN_FLIGHT,
         createChroot: true,
         brokerJsonVersion: brokerJsonVersion(config),
+        isUnfenced: config.faithful.has('H7'),
         onLatency: this.metrics.timer(ZOOKEEPER_LATENCY, () => clock.now()),
       },
       clock,

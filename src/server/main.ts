@@ -7,10 +7,12 @@ import type { Logger, LogLevel } from '../base/logger.ts'
 import { createLogger } from '../base/logger.ts'
 import { parseProperties } from '../base/properties.ts'
 import { loopTime, nodeClock, timezoneOffsetMs } from '../ports/node/clock.ts'
-import { nodeDisk } from '../ports/node/disk.ts'
+import { createNodeDisk, nodeDisk } from '../ports/node/disk.ts'
+import { FileSender } from '../ports/node/file-sender.ts'
 import { nodeHttp } from '../ports/node/http.ts'
 import { createNodeNet } from '../ports/node/net.ts'
 import { nodeRng } from '../ports/node/rng.ts'
+import { TurnWatch } from '../ports/node/turn-watch.ts'
 import { KafkaServer } from './broker.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import { parseBrokerConfig, unknownBrokerKeys } from './config/broker-config.ts'
@@ -101,17 +103,27 @@ function dieOnBugs(log: Logger): void {
   process.on('unhandledRejection', die)
 }
 
+function fileSender(config: BrokerConfig, log: Logger): FileSender | undefined {
+  if (!config.values.boolean('samsa.fetch.sendfile')) return undefined
+  return new FileSender({
+    onUnavailable: (reason) => log.info(`Large fetch answers are copied, there is no sendfile: ${reason}`),
+  })
+}
+
 /** Runs until SIGTERM or SIGINT; resolves with the exit code. */
 async function run(config: BrokerConfig, limits: ReadonlyMap<string, number>, log: Logger): Promise<number> {
   const serverLog = log.child('', 'kafka.server.KafkaServer')
   let finish!: (code: number) => void
   const finished = new Promise<number>((resolve) => (finish = resolve))
+  const sender = fileSender(config, log)
   const server = new KafkaServer(config, {
     clock: nodeClock,
     loopTime,
+    watchTurns: (onTurn) => new TurnWatch(onTurn),
     rng: nodeRng,
-    disk: nodeDisk,
+    disk: sender === undefined ? nodeDisk : createNodeDisk(sender),
     net: createNodeNet({
+      sender,
       onAcceptError: (error) => log.warn(`[SocketServer] Error while accepting connection: ${error.message}`),
     }),
     http: nodeHttp,

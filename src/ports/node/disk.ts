@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import type { DirectoryEntry, Disk, DiskFile } from '../disk.ts'
 import { DiskError } from '../disk.ts'
 import { lockFile } from './file-lock.ts'
+import type { FileSender } from './file-sender.ts'
 
 /** Most buffers the system takes in one gathered write. */
 const MAX_GATHERED = 1024
@@ -32,11 +33,21 @@ function attempt<T>(path: string, operation: () => T): T {
 class NodeFile implements DiskFile {
   readonly path: string
   readonly #fd: number
+  readonly #sender: FileSender | undefined
   #closed = false
 
-  constructor(path: string, fd: number) {
+  constructor(path: string, fd: number, sender: FileSender | undefined) {
     this.path = path
     this.#fd = fd
+    this.#sender = sender
+  }
+
+  get descriptor(): number | undefined {
+    return this.#closed || this.#sender?.isAvailable !== true ? undefined : this.#fd
+  }
+
+  isResident(position: number, length: number): boolean {
+    return !this.#closed && this.#sender?.isResident({ fd: this.#fd, position, length }) === true
   }
 
   size(): number {
@@ -228,13 +239,19 @@ async function syncDirectoryAsync(path: string): Promise<void> {
   }
 }
 
-/** The real file system. */
+/** The real file system, whose files can be sent by `sender`. */
+export function createNodeDisk(sender: FileSender): Disk {
+  return { ...nodeDisk, open: (path, mode) => openFile(path, mode, sender) }
+}
+
+function openFile(path: string, mode: keyof typeof OPEN_FLAGS, sender?: FileSender): DiskFile {
+  const fd = attempt(path, () => fs.openSync(path, OPEN_FLAGS[mode], 0o644))
+  return new NodeFile(path, fd, sender)
+}
+
+/** The real file system; its files are read and written only. */
 export const nodeDisk: Disk = {
-  open: (path, mode) =>
-    new NodeFile(
-      path,
-      attempt(path, () => fs.openSync(path, OPEN_FLAGS[mode], 0o644)),
-    ),
+  open: (path, mode) => openFile(path, mode),
   exists: (path) => fs.existsSync(path),
   list,
   makeDirectory: (path) => attempt(path, () => fs.mkdirSync(path, { recursive: true })) !== undefined,

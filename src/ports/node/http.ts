@@ -34,7 +34,26 @@ function reply(request: IncomingMessage, response: ServerResponse, answer: (path
   const { status, contentType, body } = isRead
     ? answer((request.url ?? '/').split('?')[0] ?? '/')
     : { status: 405, contentType: TEXT, body: 'GET or HEAD\n' }
-  const bytes = Buffer.from(body)
-  response.writeHead(status, { 'content-type': contentType, 'content-length': bytes.length })
-  response.end(request.method === 'HEAD' ? undefined : bytes)
+  if (typeof body === 'string') {
+    const bytes = Buffer.from(body)
+    response.writeHead(status, { 'content-type': contentType, 'content-length': bytes.length })
+    response.end(request.method === 'HEAD' ? undefined : bytes)
+    return
+  }
+  response.writeHead(status, { 'content-type': contentType })
+  if (request.method === 'HEAD') response.end()
+  else sendPieces(response, body).catch((error: Error) => response.destroy(error))
+}
+
+/** As fast as they are taken. Nobody makes more of them once the reader has gone. */
+async function sendPieces(response: ServerResponse, pieces: AsyncIterable<string>): Promise<void> {
+  for await (const piece of pieces) {
+    if (response.destroyed) return
+    if (response.write(piece)) continue
+    await new Promise<void>((resolve) => {
+      response.once('drain', resolve)
+      response.once('close', resolve)
+    })
+  }
+  response.end()
 }

@@ -4,6 +4,7 @@ import { BufferPool } from '../../base/buffer-pool.ts'
 import type { FrameTransport } from '../framing.ts'
 import { FrameReader } from '../framing.ts'
 import type { CloseReason, Connection, DeferredBytes, FrameReceiver, Listener, Net } from '../net.ts'
+import type { FileSender } from './file-sender.ts'
 import { PartSender, PieceMemory } from './part-sender.ts'
 import { TurnBudget } from './turn-budget.ts'
 
@@ -21,6 +22,8 @@ export interface NodeNetOptions {
   readonly pool?: BufferPool
   /** How long reads may go on before timers get their turn; default see `TurnBudget`. */
   readonly turnBudgetMs?: number
+  /** Sends what lies in files; without it that is copied as everything else. */
+  readonly sender?: FileSender | undefined
   /** Accepting a connection failed (for example no file descriptor is left). */
   readonly onAcceptError?: (error: Error) => void
 }
@@ -44,6 +47,7 @@ export function createNodeNet(options: NodeNetOptions = {}): NodeNet {
     pool,
     pieces: new PieceMemory(pool),
     turn: new TurnBudget(options.turnBudgetMs),
+    sender: options.sender,
     buffer: Buffer.allocUnsafeSlow(SHARED_READ_BYTES),
     usesFastPath: true,
   }
@@ -60,6 +64,7 @@ interface Shared {
   readonly pool: BufferPool
   readonly pieces: PieceMemory
   readonly turn: TurnBudget
+  readonly sender: FileSender | undefined
   readonly buffer: Buffer
   usesFastPath: boolean
 }
@@ -226,6 +231,7 @@ class NodeConnection implements Connection, FrameTransport {
       socket,
       this.#shared.pieces,
       this.#shared.turn,
+      this.#shared.sender,
       (error) => {
         this.#error ??= error
         this.#close('error')

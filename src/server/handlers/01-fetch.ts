@@ -1,4 +1,4 @@
-import type { RecordsInput } from '../../base/bytes.ts'
+import type { RecordPieces, RecordsInput } from '../../base/bytes.ts'
 import type { AbortedTransaction, RecordsSlice } from '../../log/types.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
@@ -111,23 +111,42 @@ function send(
     finish()
     return
   }
-  Promise.all(outgoing.map((one) => keep(one, isOldReader)))
+  const held: RecordPieces[] = []
+  keepAll(outgoing, isOldReader, held)
     .then(() => (isOldReader ? convertAll(broker, outgoing, context, ctx.apiVersion) : undefined))
     .then(finish, (problem: unknown) => {
       broker.log.error('Error when reading or converting records for a Fetch request', problem)
       ctx.respond(fail(request, ErrorCode.UNKNOWN_SERVER_ERROR, ctx.apiVersion))
+    })
+    .finally(() => {
+      for (const pieces of held) pieces.letGo()
     })
 }
 
 /** Copying more than this would be felt by others: read off the loop instead. */
 const LARGE_BYTES = 256 * 1024
 
-/** Makes the records outlive this turn: cold data, and much of what is to be converted, is read off the loop, the rest copied. */
-async function keep(one: Outgoing, isOldReader: boolean): Promise<void> {
+/** Rejects when one could not be kept, and not before the others are done: whatever is held by then is in `held`. */
+async function keepAll(outgoing: readonly Outgoing[], isOldReader: boolean, held: RecordPieces[]): Promise<void> {
+  const kept = await Promise.allSettled(outgoing.map((one) => keep(one, isOldReader, held)))
+  for (const one of kept) if (one.status === 'rejected') throw one.reason
+}
+
+/**
+ * Makes the records outlive this turn: cold data, and much of what is to be converted, is read off the loop, the rest copied. Cold data that
+ * can be sent from the file only has to be in memory, and is held.
+ */
+async function keep(one: Outgoing, isOldReader: boolean, held: RecordPieces[]): Promise<void> {
   const slice = one.result.records
   if (!slice) return
-  const held = slice.cold || (isOldReader && slice.size > LARGE_BYTES) ? await slice.load() : slice
-  one.records = held.bytes ?? copyOf(held)
+  if (slice.cold && !isOldReader && slice.warmUp !== undefined) {
+    const warm = await slice.warmUp()
+    held.push(warm.pieces!)
+    one.records = warm
+    return
+  }
+  const loaded = slice.cold || (isOldReader && slice.size > LARGE_BYTES) ? await slice.load() : slice
+  one.records = loaded.bytes ?? copyOf(loaded)
 }
 
 function copyOf(slice: RecordsSlice): Buffer {

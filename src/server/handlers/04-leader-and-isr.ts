@@ -23,7 +23,7 @@ export const leaderAndIsr: HandlerEntry<'LeaderAndIsr'> = {
   async handle(broker, _ctx, request) {
     await readMissingConfigs(broker, request)
     await broker.replicaManager.makeLogs(request)
-    return broker.replicaManager.becomeLeaderOrFollower(request)
+    return broker.replicaManager.becomeLeaderOrFollowerInSlices(request)
   },
   fail: (request, errorCode) => ({
     errorCode,
