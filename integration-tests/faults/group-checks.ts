@@ -108,6 +108,11 @@ export class OffsetWatch {
     }
   }
 
+  /** The last committed offset of each partition. */
+  get offsets(): ReadonlyMap<number, number> {
+    return this.last
+  }
+
   /** Sum of the last committed offsets. */
   get committed(): number {
     return [...this.last.values()].reduce((sum, offset) => sum + Math.max(offset, 0), 0)

@@ -77,8 +77,7 @@ export class MixedGroup {
       await this.loseCoordinator(round % 2 === 0 ? 'kill' : 'stop')
     }
     const acknowledged = await writer.stop()
-    const isSeen = (): boolean => acknowledged.every((value) => this.seen.has(value))
-    await eventually('everything acknowledged is consumed', isSeen, 60_000)
+    await eventually('everything acknowledged is consumed', () => this.missing(acknowledged, offsets), 60_000)
     await eventually('the other group has it all, too', () => acknowledged.every((value) => heard.has(value)), 60_000)
     await audience.crash()
     assert.equal(audience.fault, undefined)
@@ -97,6 +96,18 @@ export class MixedGroup {
       return { clientId, consumed, assignments: assignments.length }
     })
     return { acknowledged: acknowledged.length, generations: generations.length, looks: offsets.looks, members }
+  }
+
+  /** True: none. Throws what is missing, for the message of who gives up waiting. */
+  private missing(acknowledged: readonly string[], offsets: OffsetWatch): true {
+    const missing = acknowledged.filter((value) => !this.seen.has(value))
+    if (missing.length === 0) return true
+    const members = this.places.map(({ clientId, consumed, owned, noise }) => ({ clientId, consumed, owned, noise }))
+    const committed = Object.fromEntries(offsets.offsets)
+    const partitions = missing.slice(0, 50).map((value) => `${value} of partition ${Number(value.split(' ')[1]) % PARTITIONS}`)
+    throw new Error(
+      `${missing.length} of ${acknowledged.length}: ${partitions.join(', ')}; ${JSON.stringify({ committed, members })}`,
+    )
   }
 
   private about(groupId: string): GroupOfTest {
