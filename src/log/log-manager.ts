@@ -1,5 +1,6 @@
 import type { PartitionKey } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
+import { LoopSlice } from '../base/loop-slice.ts'
 import type { Timer } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
 import { REPLICATION_OFFSET_CHECKPOINT, readOffsetCheckpoint } from './checkpoints.ts'
@@ -455,15 +456,12 @@ export class BrokerLogManager implements LogManager, LogOwner {
    * directory offline, which gets no clean-shutdown marker then.
    */
   async #closeNext(logs: IterableIterator<PartitionLog>): Promise<void> {
-    const { clock } = this.#environment
-    let since = clock.now()
+    const slice = new LoopSlice(this.#environment.clock, SLICE_MS)
     for (const log of logs) {
       await log.prepareClose().catch(ignoreDiskError)
       const directory = this.#directories.find(({ path }) => path === log.logDir)
       if (directory !== undefined) this.#attempt(directory, () => log.close())
-      if (clock.now() - since < SLICE_MS) continue
-      await new Promise<void>((resolve) => clock.soon(resolve))
-      since = clock.now()
+      if (slice.isDue) await slice.turn()
     }
   }
 

@@ -1,4 +1,5 @@
 import type { ControllerEpoch } from '../base/ids.ts'
+import { LoopSlice } from '../base/loop-slice.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
 import { ErrorCode } from '../protocol/errors.ts'
@@ -35,12 +36,11 @@ export async function changeInSlices(ports: RoleSlicePorts, request: Request): P
   order.sort((a, b) => leads(a) - leads(b) || a - b)
   const liveLeaders = new Set(request.liveLeaders.map(({ id }) => id))
   const partitions = new Array<Response['partitions'][number]>(order.length)
-  let since = clock.now()
+  const slice = new LoopSlice(clock, SLICE_MS)
   for (let from = 0; from < order.length; from += STEP) {
-    if (from > 0 && clock.now() - since >= SLICE_MS) {
-      await new Promise<void>((resolve) => clock.soon(resolve))
+    if (from > 0 && slice.isDue) {
+      await slice.turn()
       if (!ports.isCurrent(controllerEpoch)) return staleController(request)
-      since = clock.now()
     }
     const step = order.slice(from, from + STEP)
     const results = ports.change(

@@ -1,4 +1,5 @@
 import type { SessionState } from '../../zk/client/index.ts'
+import { LoopSlice } from '../base/loop-slice.ts'
 import type { LoopDelay } from '../metrics/loop-delay.ts'
 import { prometheusPieces } from '../metrics/prometheus.ts'
 import type { AddSample, Collector, MetricRegistry, SteppedCollector } from '../metrics/registry.ts'
@@ -58,12 +59,10 @@ export async function startBrokerMetrics(parts: BrokerMetricsParts): Promise<Lis
 
 /** With thousands of partitions a page is far more than one turn's work. */
 async function* inSlices(pieces: Iterable<string>, clock: Clock): AsyncGenerator<string, void> {
-  let since = clock.now()
+  const slice = new LoopSlice(clock, SLICE_MS)
   for (const piece of pieces) {
     if (piece !== '') yield piece
-    if (clock.now() - since < SLICE_MS) continue
-    await new Promise<void>((resolve) => clock.soon(resolve))
-    since = clock.now()
+    if (slice.isDue) await slice.turn()
   }
 }
 

@@ -4,7 +4,8 @@ import { startProxy } from '../client/testing-proxy.ts'
 import { startTestZooKeeper, type TestZooKeeper, testClock, testLog, until } from '../client/testing-zookeeper.ts'
 import type { ZkRequest, ZkRequestOptions, ZkSession } from '../client/types.ts'
 import { kafkaZkOn, openKafkaZk } from './kafka-zk.ts'
-import type { ControllerFence, KafkaZk, PartitionStateWrite } from './types.ts'
+import { stateOf } from './testing-states.ts'
+import type { ControllerFence, KafkaZk } from './types.ts'
 
 const PARTITIONS = 120
 
@@ -20,16 +21,6 @@ describe('states written in groups', () => {
     await zk.stop()
   })
 
-  const state = (partition: number, changes: Partial<PartitionStateWrite> = {}): PartitionStateWrite => ({
-    topic: 't',
-    partition,
-    leader: 0,
-    leaderEpoch: 0,
-    isr: [0, 1],
-    controllerEpoch: 1,
-    expectedVersion: 0,
-    ...changes,
-  })
   const all = Array.from({ length: PARTITIONS }, (_, partition) => partition)
 
   /** What the controller asks for is in `asked`: how many writes each of its transactions has. */
@@ -67,7 +58,7 @@ describe('states written in groups', () => {
   async function withStates(kafka: KafkaZk, fence: ControllerFence): Promise<void> {
     await kafka.createTopicAssignment('t', new Map([[0, [0, 1]]]))
     const made = await kafka.createPartitionStates(
-      all.map((partition) => state(partition)),
+      all.map((partition) => stateOf(partition)),
       fence,
     )
     assert.ok(made.every(({ outcome }) => outcome === 'ok'))
@@ -83,7 +74,7 @@ describe('states written in groups', () => {
     await withStates(kafka, fence)
     assert.deepEqual(asked.splice(0), [1, 50, 50, 20, 50, 50, 20], 'the parent, the folders, the states')
     const written = await kafka.setPartitionStates(
-      all.map((partition) => state(partition, { leaderEpoch: 1 })),
+      all.map((partition) => stateOf(partition, { leaderEpoch: 1 })),
       fence,
     )
     assert.deepEqual(asked, [50, 50, 20])
@@ -98,11 +89,11 @@ describe('states written in groups', () => {
     await withStates(kafka, fence)
     asked.length = 0
     const stale = new Map([
-      [60, state(60, { leaderEpoch: 1, expectedVersion: 3 })],
-      [61, state(PARTITIONS + 5, { leaderEpoch: 1 })],
+      [60, stateOf(60, { leaderEpoch: 1, expectedVersion: 3 })],
+      [61, stateOf(PARTITIONS + 5, { leaderEpoch: 1 })],
     ])
     const written = await kafka.setPartitionStates(
-      all.map((partition) => stale.get(partition) ?? state(partition, { leaderEpoch: 1 })),
+      all.map((partition) => stale.get(partition) ?? stateOf(partition, { leaderEpoch: 1 })),
       fence,
     )
     assert.deepEqual(asked, [50, 50, 20, ...Array<number>(50).fill(1)])
@@ -124,7 +115,7 @@ describe('states written in groups', () => {
     const next = await controller(zk.port, chroot)
     asked.length = 0
     const written = await kafka.setPartitionStates(
-      all.map((partition) => state(partition, { leaderEpoch: 1, expectedVersion: partition === 60 ? 3 : 0 })),
+      all.map((partition) => stateOf(partition, { leaderEpoch: 1, expectedVersion: partition === 60 ? 3 : 0 })),
       fence,
     )
     assert.ok(written.every(({ outcome }) => outcome === 'fenced'))
@@ -146,7 +137,7 @@ describe('states written in groups', () => {
     closing.push(() => watcher.session.close())
     proxy.holdAnswers()
     const writing = kafka.setPartitionStates(
-      all.map((partition) => state(partition, { leaderEpoch: 1 })),
+      all.map((partition) => stateOf(partition, { leaderEpoch: 1 })),
       fence,
     )
     await until(async () => (await versions(watcher)).every((version) => version === 1), 'applied')
@@ -160,8 +151,8 @@ describe('states written in groups', () => {
   it('new states beside existing ones: each has its own outcome', async () => {
     const { kafka, fence } = await controller()
     for (const topic of ['t', 'u']) await kafka.createTopicAssignment(topic, new Map([[0, [0, 1]]]))
-    await kafka.createPartitionStates([state(0)], fence)
-    const made = await kafka.createPartitionStates([state(0), state(1), { ...state(0), topic: 'u' }], fence)
+    await kafka.createPartitionStates([stateOf(0)], fence)
+    const made = await kafka.createPartitionStates([stateOf(0), stateOf(1), { ...stateOf(0), topic: 'u' }], fence)
     assert.deepEqual(
       made.map(({ topic, partition, outcome }) => `${topic}-${partition} ${outcome}`),
       ['t-0 nodeExists', 't-1 ok', 'u-0 ok'],

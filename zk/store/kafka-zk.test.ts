@@ -6,7 +6,8 @@ import { goldenStep } from '../znodes/testing-golden.ts'
 import type { BrokerRegistration } from '../znodes/types.ts'
 import { kafkaZkOn, openKafkaZk } from './kafka-zk.ts'
 import { goldenWrite, type RecordedWrite, recording } from './testing-recorder.ts'
-import type { ControllerFence, KafkaZk, PartitionStateWrite } from './types.ts'
+import { stateOf } from './testing-states.ts'
+import type { ControllerFence, KafkaZk } from './types.ts'
 
 let zk: TestZooKeeper
 const opened: KafkaZk[] = []
@@ -339,17 +340,6 @@ describe('brokers, offsets and the like', () => {
 })
 
 describe('fencing', () => {
-  const stateOf = (partition: number, changes: Partial<PartitionStateWrite> = {}): PartitionStateWrite => ({
-    topic: 't',
-    partition,
-    leader: 0,
-    leaderEpoch: 0,
-    isr: [0, 1],
-    controllerEpoch: 1,
-    expectedVersion: 0,
-    ...changes,
-  })
-
   async function prepared(
     options: { port?: number; sessionTimeoutMs?: number } = {},
   ): Promise<{ kafka: KafkaZk & { chroot: string }; fence: ControllerFence }> {

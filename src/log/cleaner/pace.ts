@@ -1,3 +1,4 @@
+import { LoopSlice } from '../../base/loop-slice.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Steps } from '../../protocol/records/steps.ts'
 
@@ -5,35 +6,22 @@ import type { Steps } from '../../protocol/records/steps.ts'
 export const SLICE_MS = 4
 
 /** Gives the event loop back again and again during long work. */
-export class Pace {
+export class Pace extends LoopSlice {
   /** The longest time that the loop was held, milliseconds. */
   longestMs = 0
-  readonly #clock: Clock
-  #since: number
 
   constructor(clock: Clock) {
-    this.#clock = clock
-    this.#since = clock.now()
+    super(clock, SLICE_MS)
   }
 
-  /** To be called when something else than this work ran. */
-  restart(): void {
-    this.#since = this.#clock.now()
-  }
-
-  get isDue(): boolean {
-    return this.#clock.now() - this.#since >= SLICE_MS
-  }
-
-  async turn(): Promise<void> {
+  override async turn(): Promise<void> {
     this.hold()
-    await new Promise<void>((resolve) => this.#clock.soon(resolve))
-    this.restart()
+    await super.turn()
   }
 
   /** Notes how long the loop was held up to now. */
   hold(): void {
-    this.longestMs = Math.max(this.longestMs, this.#clock.now() - this.#since)
+    this.longestMs = Math.max(this.longestMs, this.heldMs)
   }
 
   /** Does all steps; `check` may throw after every pause. What another thread does is waited for with the loop free. */
