@@ -2,6 +2,7 @@ import type { EpochMillis, Offset, PartitionId } from '../base/ids.ts'
 import type { TimerWheel, WheelTimer } from '../base/timer-wheel.ts'
 import type { Clock } from '../ports/clock.ts'
 import { ErrorCode } from '../protocol/errors.ts'
+import { EXPECTED_APPEND_ERRORS } from './append-errors.ts'
 import type { PartitionAppendResult } from './types.ts'
 
 /** What became of one entry of a produce; also its place in the queue of what waits for replication. */
@@ -125,19 +126,9 @@ export class AckQueue {
   }
 }
 
-/** Errors whose result carries no log start offset in 1.1.1; all others do. */
-const WITHOUT_LOG_START: ReadonlySet<number> = new Set([
-  ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-  ErrorCode.NOT_LEADER_FOR_PARTITION,
-  ErrorCode.MESSAGE_TOO_LARGE,
-  ErrorCode.RECORD_LIST_TOO_LARGE,
-  ErrorCode.CORRUPT_MESSAGE,
-  ErrorCode.KAFKA_STORAGE_ERROR,
-  ErrorCode.INVALID_TIMESTAMP,
-])
-
+/** Whether an answer with this error tells the log start offset (Produce v5). */
 export function carriesLogStart(error: number): boolean {
-  return !WITHOUT_LOG_START.has(error)
+  return !EXPECTED_APPEND_ERRORS.has(error)
 }
 
 /** `acks` values of Produce. */

@@ -1,4 +1,5 @@
 import { ErrorCode } from '../protocol/errors.ts'
+import { EXPECTED_APPEND_ERRORS } from './append-errors.ts'
 
 /** What went through this broker, of one topic or of all: `kafka.server:type=BrokerTopicMetrics`. Plain numbers, since the hot path adds. */
 export class TopicTraffic {
@@ -17,16 +18,6 @@ export class TopicTraffic {
   fetchConversions = 0
 }
 
-/** Refusals of an append that are the client's everyday business. */
-const EXPECTED: ReadonlySet<number> = new Set([
-  ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
-  ErrorCode.NOT_LEADER_FOR_PARTITION,
-  ErrorCode.MESSAGE_TOO_LARGE,
-  ErrorCode.RECORD_LIST_TOO_LARGE,
-  ErrorCode.CORRUPT_MESSAGE,
-  ErrorCode.KAFKA_STORAGE_ERROR,
-  ErrorCode.INVALID_TIMESTAMP,
-])
 const REJECTED: ReadonlySet<number> = new Set([ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.RECORD_LIST_TOO_LARGE])
 
 /** Traffic of all topics and of each. */
@@ -68,7 +59,7 @@ export class Traffic {
     for (const one of traffic === undefined ? [this.all] : [traffic, this.all]) {
       one.totalProduceRequests++
       if (REJECTED.has(error)) one.bytesRejected += bytes
-      if (!EXPECTED.has(error)) one.failedProduceRequests++
+      if (!EXPECTED_APPEND_ERRORS.has(error)) one.failedProduceRequests++
     }
   }
 
