@@ -102,7 +102,7 @@ export class BrokerNode {
     const logger = simLogger((level, text) => {
       if (!clock.isAlive) return
       if (level === 'ERROR') trace.add(this.host, level, text.split('\n', 1)[0])
-      if (level === 'ERROR' && text.includes('DiskError')) this.hadDiskTrouble = true
+      if (level === 'ERROR' && /DiskError|\bE(IO|NOSPC)\b/.test(text)) this.hadDiskTrouble = true
       noteRareStates(world, text)
       trace.verbose(this.host, level, text)
     })
