@@ -58,6 +58,7 @@ const platformFolders = [
   'integration-tests/',
   'src/server/main.ts',
   'src/sim/main.ts',
+  'src/sim/workers.ts',
 ]
 const bannedGlobals =
   /(?<![.\w'"`])(Date\.now|new Date\(\)|performance\.now|Math\.random|setTimeout|setInterval|setImmediate)(?![\w'"`])/

@@ -6,13 +6,16 @@ const BUCKETS = 220
 const TABLE_SIZE = 4096
 /** Quantiles are those of the last five to ten minutes. */
 const WINDOW_MS = 5 * 60 * 1000
+/** Of a histogram that was never told anything: a broker has hundreds of those. */
+const NOTHING = new Uint32Array(BUCKETS)
 
 /** A distribution: count and sum of everything, quantiles (within 5 percent) and the largest value of the recent past. */
 export class Histogram {
   count = 0
   sum = 0
-  #recent = new Uint32Array(BUCKETS)
-  #before = new Uint32Array(BUCKETS)
+  /** Memory of its own from the first value on. */
+  #recent = NOTHING
+  #before = NOTHING
   #recentMax = 0
   #maxBefore = 0
   #rotatedAt = Number.NEGATIVE_INFINITY
@@ -34,12 +37,14 @@ export class Histogram {
   }
 
   max(now: number): number {
+    if (this.count === 0) return 0
     this.#rotate(now)
     return Math.max(this.#recentMax, this.#maxBefore)
   }
 
   /** Value below which the share `quantile` (0 to 1) of the recent values lies; 0 when there are none. */
   quantile(quantile: number, now: number): number {
+    if (this.count === 0) return 0
     this.#rotate(now)
     let total = 0
     for (let i = 0; i < BUCKETS; i++) total += this.#recent[i]! + this.#before[i]!
@@ -59,10 +64,10 @@ export class Histogram {
     this.#before = this.#recent
     this.#maxBefore = this.#recentMax
     if (age >= 2 * WINDOW_MS) {
-      this.#before.fill(0)
+      if (this.#before !== NOTHING) this.#before.fill(0)
       this.#maxBefore = 0
     }
-    this.#recent = oldest.fill(0)
+    this.#recent = oldest === NOTHING ? new Uint32Array(BUCKETS) : oldest.fill(0)
     this.#recentMax = 0
     this.#rotatedAt = now
   }

@@ -222,7 +222,7 @@ export const CANARIES: readonly Canary[] = [
     check: 'offsets-stay',
     preset: 'groups',
     properties: { 'offsets.commit.required.acks': '1' },
-    seed: 7,
+    seed: 29,
   },
   {
     name: 'newest cleaned',

@@ -23,7 +23,7 @@ const PROPERTIES: Readonly<Record<string, string>> = {
   'zookeeper.connection.timeout.ms': '10000',
   'log.dirs': LOG_DIRS.join(','),
   'replica.lag.time.max.ms': String(REPLICA_LAG_MS),
-  'replica.fetch.wait.max.ms': '300',
+  'replica.fetch.wait.max.ms': '500',
   'replica.fetch.backoff.ms': '100',
   'replica.socket.timeout.ms': '3000',
   'controller.socket.timeout.ms': '3000',
@@ -44,6 +44,7 @@ const PROPERTIES: Readonly<Record<string, string>> = {
   'transaction.abort.timed.out.transaction.cleanup.interval.ms': '1000',
   'auto.create.topics.enable': 'false',
   'log.index.size.max.bytes': '4096',
+  'log.cleaner.io.buffer.size': '8192',
 }
 
 /** What cannot be on three brokers. */

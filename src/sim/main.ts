@@ -1,5 +1,6 @@
 /** `npm run sim -- [--preset NAME] (--seed N | --seeds N [--from N]) [--trace FILE] [--verbose] [--shrink]`, `--canaries`, `--print FILE`. */
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { CANARIES } from './canaries.ts'
 import { PRESETS } from './presets.ts'
@@ -8,14 +9,18 @@ import { parseProgress, progressLines, sweepInTurns } from './rotation.ts'
 import type { RunResult } from './run.ts'
 import { runSeed } from './run.ts'
 import { shrinkFaults } from './shrink.ts'
-import { firstDetection, runQuickly, sweep } from './sweep.ts'
+import { firstDetection, sweep } from './sweep.ts'
 import { decodeTrace, encodeTrace, timelineLine } from './trace.ts'
+import type { SeedReport } from './workers.ts'
+import { reportSeed, serveSeeds, Workers } from './workers.ts'
+import type { Violation } from './world.ts'
 
 const USAGE = `npm run sim -- OPTIONS
   --preset NAME     ${Object.keys(PRESETS).join(', ')} (default swarm)
   --seed N          one seed; its timeline is printed
   --seeds N         so many seeds, --from N (default 1), at most --seconds N; prints those that fail
-  --all             every preset in turns, for --seconds N; --from FILE: goes on where the file says, and keeps in it how far it came
+  --all             every preset in turns, for --seconds N; --from FILE: goes on where the file says, and keeps in it how far it came;
+                    --workers N processes, default as many as there are processors
   --verbose         with --seed: the brokers' log lines too
   --shrink          with --seed: the fewest faults that still fail
   --set KEY=VALUE   a broker property, as often as wanted
@@ -44,8 +49,12 @@ function propertiesOf(settings: readonly string[]): Record<string, string> {
   )
 }
 
+function violationLines(violations: readonly Violation[]): string {
+  return violations.map(({ check, message }) => `${check}: ${message}`).join('\n  ')
+}
+
 function verdict({ seed, preset, violations, traceHash, virtualMs, events, counts }: RunResult): string {
-  const what = violations.length === 0 ? 'clean' : violations.map(({ check, message }) => `${check}: ${message}`).join('\n  ')
+  const what = violations.length === 0 ? 'clean' : violationLines(violations)
   const time = (virtualMs / 1000).toFixed(1)
   return `${preset} seed ${seed}: ${what}\n  ${time} virtual s, ${events} events, ${counts.sends} sent, ${counts.acks} acknowledged, trace ${traceHash}`
 }
@@ -119,27 +128,42 @@ function writeProgress(file: string, progress: Progress): void {
   renameSync(`${file}.tmp`, file)
 }
 
-/** All presets in turns until the time is up. What was swept stays in `file`, from where the next sweep goes on. */
-async function runAll(file: string | undefined, properties: Settings['properties'], limitSeconds: number): Promise<number> {
+interface AllSettings {
+  /** Where what was swept stays, and from where the next sweep goes on. */
+  readonly file: string | undefined
+  readonly properties: Settings['properties']
+  readonly limitSeconds: number
+  readonly workers: number
+}
+
+/** All presets in turns until the time is up. This process alone writes the file, whoever runs the seeds. */
+async function runAll({ file, properties, limitSeconds, workers }: AllSettings): Promise<number> {
   const progress = file === undefined ? {} : readProgress(file)
   const started = process.hrtime.bigint()
-  let seeds = 0
-  let failed = 0
-  const run = async (preset: string, seed: number): Promise<RunResult> => {
-    const result = await runQuickly({ preset, properties, seed })
-    seeds++
-    if (result.violations.length > 0) {
-      failed++
-      say(verdict(result))
-    }
-    return result
-  }
   const seconds = () => Number(process.hrtime.bigint() - started) / 1e9
+  const total = { seeds: 0, failed: 0, virtualMs: 0, cpuMicros: 0 }
+  const pool = workers > 1 ? new Workers(process.argv[1]!, properties) : undefined
+  const run = async (preset: string, seed: number): Promise<SeedReport> => {
+    const report = await (pool?.run(preset, seed) ?? reportSeed({ preset, properties, seed }))
+    total.seeds++
+    total.virtualMs += report.virtualMs
+    total.cpuMicros += report.cpuMicros
+    if (report.violations.length > 0) {
+      total.failed++
+      say(`${preset} seed ${seed}: ${violationLines(report.violations)}`)
+    }
+    return report
+  }
   const save = () => file !== undefined && writeProgress(file, progress)
-  await sweepInTurns(progress, run, () => seconds() >= limitSeconds, save)
-  const { user, system } = process.cpuUsage()
+  await sweepInTurns(progress, run, { isOver: () => seconds() >= limitSeconds, save, lanes: workers })
+  pool?.close()
   for (const line of progressLines(progress)) say(line)
-  say(`${seeds} seeds this time, ${failed} failed, ${(seeds / ((user + system) / 1e6)).toFixed(2)} seeds per CPU-second`)
+  const { seeds, failed, virtualMs, cpuMicros } = total
+  const hours = (virtualMs / 3_600_000 / seconds()) * 60
+  say(
+    `${seeds} seeds this time, ${failed} failed; ${(seeds / (cpuMicros / 1e6)).toFixed(2)} seeds per CPU-second; ` +
+      `with ${workers} workers ${(seeds / seconds()).toFixed(2)} seeds per second, ${hours.toFixed(2)} virtual hours per minute`,
+  )
   return failed === 0 ? 0 : 1
 }
 
@@ -171,16 +195,25 @@ async function main(args: string[]): Promise<number> {
       print: { type: 'string' },
       canaries: { type: 'boolean', default: false },
       all: { type: 'boolean', default: false },
+      workers: { type: 'string' },
+      worker: { type: 'boolean', default: false },
       only: { type: 'string' },
     },
   })
+  if (values.worker) {
+    serveSeeds()
+    return 0
+  }
   if (values.print !== undefined) {
     for (const entry of decodeTrace(readFileSync(values.print))) say(timelineLine(entry))
     return 0
   }
   if (values.canaries) return runCanaries(numberOf('seeds', values.seeds, 300), values.only)
   const limit = numberOf('seconds', values.seconds, Number.POSITIVE_INFINITY)
-  if (values.all) return runAll(values.from, propertiesOf(values.set), limit)
+  if (values.all) {
+    const workers = Math.max(1, numberOf('workers', values.workers, availableParallelism()))
+    return runAll({ file: values.from, properties: propertiesOf(values.set), limitSeconds: limit, workers })
+  }
   const settings = { preset: values.preset, properties: propertiesOf(values.set) }
   if (values.seed !== undefined)
     return runOne(numberOf('seed', values.seed, 1), settings, values.verbose, values.trace, values.shrink)

@@ -80,6 +80,7 @@ class Pipeline {
       )
         void this.#send(this.#next(rng.int(1, 4)))
     }
+    while (this.#onItsWay > 0) await this.#client.sleep(BACKOFF_MS)
   }
 
   #next(count: number): Batch {

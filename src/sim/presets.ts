@@ -63,6 +63,8 @@ interface Preset {
   readonly faultsMs?: number
   /** Mean pause between faults, at most; at least a third of it. */
   readonly pauseMs?: number
+  /** How many times slower than `workload.pauseMs` clients may be; default `PACES`. */
+  readonly paces?: readonly number[]
   /** Take a random part of the weights for each seed. */
   readonly isSwarm?: boolean
   /** Rare states that a sweep must come to (`SWEEP_SEEDS` or more), or it has proved nothing about them. */
@@ -130,6 +132,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   crash: {
     about: 'processes die, stop, freeze',
     weights: { ...PROCESS, preferredElection: 2 },
+    paces: [1, 3, 10],
     reaches: [...CHANGES, 'crash at sync', 'crash at write', 'crash at rename', 'no leader'],
   },
   network: {
@@ -181,6 +184,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     weights: EVERYTHING,
     isSwarm: true,
     workload: { groupMembers: 3, consumers: 0, idempotent: 1, all: 0 },
+    paces: [1, 3],
     reaches: ['group rebalances', 'member expires', 'member left', 'group coordinator moves'],
   },
   flap: {
@@ -205,6 +209,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     weights: { staleLeader: 1 },
     brokers: 4,
     partitions: 1,
+    faultsMs: 20_000,
     pauseMs: 4000,
     properties: { 'replica.high.watermark.checkpoint.interval.ms': '600000', 'replica.fetch.max.bytes': '100' },
     workload: { idempotent: 1, all: 1, consumers: 1, pauseMs: 50 },
@@ -214,6 +219,8 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     about: 'connections whose bytes come long after what was sent later over new ones (H9)',
     weights: { lateEnd: 8, stall: 3, kill: 1, moveLeader: 1 },
     pauseMs: 800,
+    paces: [1],
+    faultsMs: 20_000,
     workload: { transactional: 2, abortShare: 0.5, committedConsumers: 1, consumers: 0, idempotent: 1, pipelined: 1, all: 0 },
     reaches: ['unclear end of a transaction', 'idempotent retry', 'pipeline sent again', 'leader changes'],
   },
@@ -222,6 +229,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     weights: { wipeLeader: 1 },
     brokers: 4,
     partitions: 1,
+    faultsMs: 20_000,
     pauseMs: 8000,
     properties: { 'min.insync.replicas': '1' },
     workload: { idempotent: 0, all: 2, consumers: 0 },
@@ -292,7 +300,8 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   },
 }
 
-export const FAULTS_MS = 20_000
+/** Some mistakes show only after a long history; the others are found sooner in two short ones. */
+const FAULTS_MS: readonly number[] = [10_000, 20_000]
 
 /** Draws the plan of a seed. */
 export function planRun(rng: SeededRng, presetName: string): RunPlan {
@@ -305,7 +314,7 @@ export function planRun(rng: SeededRng, presetName: string): RunPlan {
   const weights = preset.isSwarm ? someOf(rng, preset.weights) : preset.weights
   const longest = preset.pauseMs ?? 2000
   const pauseMs = longest / 6 + rng.next() * longest
-  const faultsMs = preset.faultsMs ?? FAULTS_MS
+  const faultsMs = preset.faultsMs ?? FAULTS_MS[rng.fork('length').int(0, FAULTS_MS.length)]!
   return {
     preset: presetName,
     brokers,
@@ -319,9 +328,19 @@ export function planRun(rng: SeededRng, presetName: string): RunPlan {
     slowZooKeeperMs: rng.next() < 0.5 ? 2 : rng.next() * 60,
     faultsMs,
     faults: planFaults(rng.fork('faults'), { weights, durationMs: faultsMs, pauseMs, brokers }),
-    workload: { ...WORKLOAD, ...preset.workload },
+    workload: paced({ ...WORKLOAD, ...preset.workload }, preset.paces ?? PACES, rng.fork('pace')),
     expects: { ...STRICT, ...preset.expects },
   }
+}
+
+/**
+ * How many times slower than the densest the clients of a seed are. What finds mistakes is a fault while something is on its way, and of ten
+ * records one is enough for that; a dense seed costs as much as three sparse ones and is needed for what only many records do.
+ */
+const PACES: readonly number[] = [1, 3, 10, 10, 10, 10]
+
+function paced(workload: Workload, paces: readonly number[], rng: SeededRng): Workload {
+  return { ...workload, pauseMs: workload.pauseMs * paces[rng.int(0, paces.length)]! }
 }
 
 /** One kind alone in a fifth of the seeds, else each with even chance. */
@@ -337,7 +356,10 @@ function drawnProperties(rng: SeededRng): Record<string, string> {
   if (rng.next() < 0.3) drawn['replica.high.watermark.checkpoint.interval.ms'] = String(rng.int(50, 5000))
   if (rng.next() < 0.3) drawn['replica.fetch.max.bytes'] = String(rng.int(200, 2000))
   if (rng.next() < 0.3) drawn['num.replica.fetchers'] = '2'
-  if (rng.next() < 0.2) drawn['replica.lag.time.max.ms'] = String(rng.int(500, 4000))
+  if (rng.next() < 0.2) {
+    drawn['replica.lag.time.max.ms'] = String(rng.int(500, 4000))
+    drawn['replica.fetch.wait.max.ms'] = '300'
+  }
   if (rng.next() < 0.2) drawn['log.index.interval.bytes'] = '100'
   return drawn
 }

@@ -33,7 +33,10 @@ import { ZnodeChecker } from './znode-checker.ts'
 
 const WARM_MS = 30_000
 const CONVERGE_MS = 60_000
+/** Clients have had their last answers by then; what retention takes has gone. */
 const DRAIN_MS = 4000
+/** Between two looks at a cluster that is to come to rest. */
+const LOOK_MS = 50
 /** Instead, where nothing needs to get well again. */
 const SHORT_MS = 10_000
 export const TOPIC = 'events'
@@ -129,6 +132,8 @@ class Run {
   readonly #znodes: ZnodeChecker
   readonly #admin: Admin
   readonly #clients: SimClient[] = []
+  /** Clients that have not ended yet. */
+  #running = 0
 
   constructor(world: World, plan: RunPlan, options: RunOptions) {
     this.#world = world
@@ -231,7 +236,10 @@ class Run {
   #client(name: string, main: (client: SimClient) => Promise<void>): void {
     const client = new SimClient(this.#world, name, this.#plan.brokers)
     this.#clients.push(client)
-    main(client).catch((error: unknown) => this.#world.violation('no-bug', `${name}: ${(error as Error).stack}`))
+    this.#running++
+    main(client)
+      .catch((error: unknown) => this.#world.violation('no-bug', `${name}: ${(error as Error).stack}`))
+      .finally(() => this.#running--)
   }
 
   async #converge(): Promise<void> {
@@ -240,12 +248,7 @@ class Run {
     const convergence = new Convergence(this.#cluster, this.#znodes)
     const acked = this.#history.counts.acks
     const isServing = () => this.#history.counts.acks > acked || this.#plan.workload.pauseMs === 0
-    let next = 0
-    const isDone = () => {
-      if (world.clock.now() < next) return false
-      next = world.clock.now() + 50
-      return isServing() && convergence.problem() === undefined
-    }
+    const isDone = this.#nowAndThen(() => isServing() && convergence.problem() === undefined)
     const limit = this.#plan.expects.liveness ? CONVERGE_MS : SHORT_MS
     if (!(await world.run(limit, isDone)) && world.violations.length === 0 && this.#plan.expects.liveness) {
       const why = convergence.problem() ?? 'nothing is acknowledged'
@@ -254,16 +257,30 @@ class Run {
     }
     for (const client of this.#clients) client.isOver = true
     convergence.isQuiet = true
-    await world.run(DRAIN_MS)
+    await world.run(DRAIN_MS, () => this.#running === 0)
     if (this.#plan.workload.expiring > 0) {
       for (const node of this.#cluster.brokers) node.expireSegments()
       await world.run(DRAIN_MS)
     }
-    const isQuiet = await world.run(limit, () => convergence.problem() === undefined)
+    const isQuiet = await world.run(
+      limit,
+      this.#nowAndThen(() => convergence.problem() === undefined),
+    )
     if (!isQuiet && world.violations.length === 0 && this.#plan.expects.liveness)
       world.violation('liveness', `not quiet: ${convergence.problem()}`)
     if (world.violations.length > 0) return
     this.#checkFinal()
+  }
+
+  /** A look that is too dear for every event. */
+  #nowAndThen(look: () => boolean): () => boolean {
+    const { clock } = this.#world
+    let next = 0
+    return () => {
+      if (clock.now() < next) return false
+      next = clock.now() + LOOK_MS
+      return look()
+    }
   }
 
   #log(broker: number, topic: string, partition: number): Log | undefined {

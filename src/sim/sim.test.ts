@@ -16,7 +16,7 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   zookeeper: [1],
   disk: [1],
   power: [1],
-  admin: [1],
+  admin: [1, 2],
   // 176: a leader that had seen nothing of a producer, asked for what came behind a batch that it had refused.
   swarm: [1, 176],
   // Two epochs of the same leader: it missed the first, and no longer counted a follower that had not asked since.

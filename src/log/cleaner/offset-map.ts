@@ -3,7 +3,7 @@ import { digest, md5 } from './md5.ts'
 
 /** Bytes per slot, as in 1.1: the hash of a key and its last offset. */
 const SLOT_BYTES = 24
-const FIRST_CAPACITY = 1 << 15
+const FIRST_CAPACITY = 1 << 12
 const GROWTH = 4
 /** Entries moved between two places to let others run. */
 const STEP_ENTRIES = 1 << 13
@@ -41,6 +41,11 @@ export class OffsetMap {
   }
 
   #allocate(capacity: number): void {
+    if (capacity === this.#capacity) {
+      // Hashes of free slots mean nothing.
+      this.#offsets.fill(0)
+      return
+    }
     this.#capacity = capacity
     this.#hashes = new Int32Array(capacity * 4)
     this.#offsets = new Float64Array(capacity)

@@ -219,9 +219,10 @@ export class End implements Connection, FrameTransport {
     const queue = this.#queue
     this.#queue = []
     this.#queuedBytes = 0
-    this.host.clock.soon(() => {
-      for (const entry of queue) entry.released?.()
-    })
+    if (queue.length > 0)
+      this.host.clock.soon(() => {
+        for (const entry of queue) entry.released?.()
+      })
     if (!silent) this.#sendEnd()
   }
 

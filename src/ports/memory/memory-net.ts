@@ -25,6 +25,8 @@ export class MemoryNetwork implements Surroundings {
   readonly #hosts = new Map<string, Host>()
   readonly #blocked = new Set<string>()
   readonly #stalls = new Set<() => void>()
+  /** Connects that do not get through; each tries again when a way is opened or a machine is back. */
+  readonly #knocking = new Set<() => void>()
   readonly #delay: readonly [number, number]
   readonly splitShare: number
 
@@ -56,6 +58,12 @@ export class MemoryNetwork implements Surroundings {
   unblock(from: string, to: string): void {
     this.#blocked.delete(`${from}>${to}`)
     for (const end of this.#host(to).ends) if (end.peer.host.name === from) end.arrived()
+    this.#knockAgain()
+  }
+
+  #knockAgain(): void {
+    for (const attempt of [...this.#knocking]) this.clock.timer(this.delay(), attempt)
+    this.#knocking.clear()
   }
 
   /** Blocks both directions between two machines. */
@@ -131,6 +139,7 @@ export class MemoryNetwork implements Surroundings {
     const host = this.#host(name)
     host.off = false
     for (const end of host.lost.splice(0)) end?.fail('remote', 'ECONNRESET')
+    this.#knockAgain()
   }
 
   delay(): number {
@@ -184,7 +193,7 @@ export class MemoryNetwork implements Surroundings {
     client.connectTimer = from.clock.timer(where.timeoutMs, () => client.fail('timeout', 'ETIMEDOUT'))
     const attempt = () => {
       if (client.isOver) return
-      if (to.off || this.isBlocked(from, to) || this.isBlocked(to, from)) this.clock.timer(10, attempt)
+      if (to.off || this.isBlocked(from, to) || this.isBlocked(to, from)) this.#knocking.add(attempt)
       else this.#arrive(client, server, to)
     }
     this.clock.timer(this.delay(), attempt)
