@@ -131,6 +131,7 @@ function consumers(topic: string): Contestant[] {
   const all: Contestant[] = [
     { name: 'ours, records', amounts, command: ours('consume', topic) },
     { name: 'ours, raw', amounts, command: ours('consume-raw', topic) },
+    { name: 'ours, records, CRCs not checked', amounts, command: ours('consume-unchecked', topic) },
     { name: 'kafkajs', amounts: [200_000, 1_000_000], command: ours('kafkajs-consume', topic) },
   ]
   if (classpath !== undefined) {
@@ -138,11 +139,16 @@ function consumers(topic: string): Contestant[] {
     const command = (records: number) => java(...tool, '--messages', `${records}`)
     all.push({ name: 'Java', amounts, command })
   }
-  const command = (records: number): string[] => {
-    const from = ['-C', '-b', bootstrap, '-t', topic, '-p', '0', '-o', 'beginning', '-c', `${records}`, '-q']
-    return rdkafka === undefined ? ['kcat', ...from, '-f', ''] : [rdkafka, ...from]
-  }
-  return [...all, { name: 'librdkafka', amounts, command }]
+  const command =
+    (crcs: boolean) =>
+    (records: number): string[] => {
+      const checks = ['-X', `check.crcs=${crcs}`]
+      const from = ['-C', '-b', bootstrap, '-t', topic, '-p', '0', '-o', 'beginning', '-c', `${records}`, '-q', ...checks]
+      return rdkafka === undefined ? ['kcat', ...from, '-f', ''] : [rdkafka, ...from]
+    }
+  // Its default is not to check; Java's and ours is to check.
+  all.push({ name: 'librdkafka', amounts, command: command(false) })
+  return [...all, { name: 'librdkafka, CRCs checked', amounts, command: command(true) }]
 }
 
 function median(values: readonly number[]): number {
@@ -197,18 +203,31 @@ function ways(): Way[] {
   return all
 }
 
+/** What is sent how, and to how many replicas; `all`: one on every broker. */
+const LATENCIES: readonly (readonly [acks: string, replicas: number | 'all'])[] = [
+  ['1', 1],
+  ['1', 'all'],
+  ['all', 'all'],
+]
+
+/** The same topic in every cluster. Returns its number of replicas. */
+async function makeTopics(contest: readonly Way[], topic: string, wanted: number | 'all'): Promise<number> {
+  let replicas = 0
+  for (const where of new Set(contest.map((way) => way.bootstrap))) {
+    const there = createAdmin({ 'bootstrap.servers': where })
+    replicas = wanted === 'all' ? (await there.describeCluster()).nodes.length : wanted
+    await makeTopic(there, topic, {}, replicas)
+    await there.close()
+  }
+  return replicas
+}
+
 async function compareLatency(): Promise<void> {
   const contest = ways()
   process.stdout.write('| end to end, 100 B | p50 µs | p99 µs | mean µs |\n|---|---|---|---|\n')
-  for (const acks of ['1', 'all']) {
-    const topic = `${topicPrefix}-latency-${acks}`
-    let replicas = 0
-    for (const where of new Set(contest.map((way) => way.bootstrap))) {
-      const there = createAdmin({ 'bootstrap.servers': where })
-      replicas = (await there.describeCluster()).nodes.length
-      await makeTopic(there, topic, {}, replicas)
-      await there.close()
-    }
+  for (const [acks, wanted] of LATENCIES) {
+    const topic = `${topicPrefix}-latency-${acks}-${wanted}`
+    const replicas = await makeTopics(contest, topic, wanted)
     const samples = contest.map((): number[][] => [])
     for (let round = 0; round < rounds; round++) {
       for (const [i, { command, bootstrap: where }] of contest.entries()) {

@@ -4,10 +4,16 @@ export function byTopic<T extends { readonly topic: string }, P>(
   of: (item: T) => P,
 ): { topic: string; partitions: P[] }[] {
   const topics = new Map<string, P[]>()
+  const grouped: { topic: string; partitions: P[] }[] = []
   for (const item of items) {
-    const partitions = topics.get(item.topic)
-    if (partitions === undefined) topics.set(item.topic, [of(item)])
-    else partitions.push(of(item))
+    const { topic } = item
+    let partitions = topics.get(topic)
+    if (partitions === undefined) {
+      partitions = []
+      topics.set(topic, partitions)
+      grouped.push({ topic, partitions })
+    }
+    partitions.push(of(item))
   }
-  return [...topics].map(([topic, partitions]) => ({ topic, partitions }))
+  return grouped
 }

@@ -14,6 +14,7 @@ import {
   producerId,
   RecordCursor,
   type RecordHeader,
+  type RecordRun,
 } from '../protocol/records/index.ts'
 import { ApiException, type KafkaException } from './errors.ts'
 
@@ -96,6 +97,8 @@ export class RecordSetReader {
   readonly #options: RecordSetOptions
   #at = 0
   #open = false
+  /** Where the current record begins. */
+  #start = 0
   #batchLast = -1
   #broken: KafkaException | undefined
   /** Aborted transactions that may begin later, by first offset. */
@@ -125,6 +128,42 @@ export class RecordSetReader {
     }
   }
 
+  /**
+   * As `next`, with all records behind that one that lie in a row, at most `max`: found readable, and nothing kept of each. Undefined at the
+   * end of the record set. What cannot be read behind them is thrown by the next call.
+   */
+  nextRun(max: number): RecordRun | undefined {
+    if (!this.next()) return undefined
+    const { record } = this
+    const run = record.beginRun(this.#start)
+    while (run.count < max) {
+      record.passPlain(run, max)
+      this.position = record.offset + 1
+      if (run.count === max || !this.#extend(run)) break
+    }
+    return run
+  }
+
+  /** By a record that is not a usual one. False: there is none that could be added. */
+  #extend(run: RecordRun): boolean {
+    const { record } = this
+    try {
+      if (!record.next()) {
+        this.#open = false
+        this.position = Math.max(this.position, this.#batchLast + 1)
+        return false
+      }
+    } catch (error) {
+      this.#failure(error)
+      return false
+    }
+    // Offsets do not rise: passed over.
+    if (record.offset < this.position) return false
+    record.addTo(run)
+    this.position = record.offset + 1
+    return true
+  }
+
   /** The current record as an object of its own. */
   view(): RecordView {
     return new RecordView(this.record)
@@ -136,6 +175,7 @@ export class RecordSetReader {
   }
 
   #nextInBatch(): boolean {
+    this.#start = this.record.position
     try {
       return this.record.next()
     } catch (error) {

@@ -65,7 +65,7 @@ export class FrameReader {
   /** Takes the next bytes of the stream; they are not needed after the call. Returns false when no more are wanted now. */
   feed(buffer: Buffer, start: number, end: number): boolean {
     if (this.#closed) return false
-    if (this.#isStopped || this.#backlog !== undefined) {
+    if (this.#paused || this.#held || this.#backlog !== undefined) {
       this.#keep(buffer, start, end)
       return false
     }
@@ -90,7 +90,7 @@ export class FrameReader {
     if (this.#closed || this.#stash === undefined) return false
     const end = this.#have + bytes
     this.#have = Math.min(end, this.#length)
-    if (end < this.#length) return !this.#isStopped
+    if (end < this.#length) return !(this.#paused || this.#held)
     const next = end === this.#length ? NOTHING : Buffer.from(this.#stash.subarray(this.#length, end))
     const stopped = this.#deliver(next, 0, next.length)
     if (stopped.position < next.length && !this.#closed) this.#keep(next, stopped.position, next.length)
@@ -123,10 +123,6 @@ export class FrameReader {
     if (!this.#paused) this.#drain()
   }
 
-  get #isStopped(): boolean {
-    return this.#paused || this.#held
-  }
-
   /** Nothing is delivered any more; gives all memory back. Idempotent. */
   close(): void {
     this.#closed = true
@@ -140,7 +136,7 @@ export class FrameReader {
     this.#drainScheduled = true
     queueMicrotask(() => {
       this.#drainScheduled = false
-      if (!this.#isStopped && !this.#closed) this.#drain()
+      if (!this.#paused && !this.#held && !this.#closed) this.#drain()
     })
   }
 
@@ -167,7 +163,7 @@ export class FrameReader {
     if (this.#lent !== undefined) this.#pool.release(this.#lent)
     this.#lent = undefined
     if (this.#closed) return false
-    if (this.#isStopped) {
+    if (this.#paused || this.#held) {
       this.#transport.stopReading()
       return false
     }
@@ -181,7 +177,7 @@ export class FrameReader {
     let position = start
     let frames = 0
     this.#delivering = true
-    while (!this.#isStopped && !this.#closed) {
+    while (!this.#paused && !this.#held && !this.#closed) {
       if (this.#length < 0) {
         position = this.#readPrefix(buffer, position, end)
         if (this.#length < 0) break

@@ -27,9 +27,12 @@ export class Appends {
     this.#host = host
   }
 
-  /** The held turn ends: the bytes of its appends are written, then they are answered. */
-  finishTurn(): void {
-    this.#writes.finish()
+  /**
+   * The held turn ends: the bytes of its appends are written, then `beforeAnswers` serves those whom they wake, then who appended is
+   * answered.
+   */
+  finishTurn(beforeAnswers: () => void): void {
+    this.#writes.finish(beforeAnswers)
   }
 
   /** `isInTurn`: `finishTurn` follows, and what came from a client may wait for it. */
@@ -140,15 +143,15 @@ class TurnWrites {
   }
 
   /** The end of the turn: writes, then answers in the order of the appends. Answers may not append in the same way. */
-  finish(): void {
-    if (this.#produces.length === 0) return
-    const failed = this.#write()
+  finish(beforeAnswers: () => void): void {
     const produces = this.#produces
-    this.#produces = []
-    for (const { outcomes, done } of produces) {
-      if (failed !== undefined) for (const outcome of outcomes) if (failed.has(keyOf(outcome))) fail(outcome)
-      done?.(outcomes)
+    if (produces.length > 0) {
+      const failed = this.#write()
+      this.#produces = []
+      if (failed !== undefined) for (const { outcomes } of produces) failWritten(outcomes, failed)
     }
+    beforeAnswers()
+    for (const { outcomes, done } of produces) done?.(outcomes)
   }
 
   /** The partitions whose disk failed; their log directories are marked already. */
@@ -170,6 +173,10 @@ class TurnWrites {
 
 function keyOf({ topic, partition }: { readonly topic: string; readonly partition: number }): string {
   return `${topic}-${partition}`
+}
+
+function failWritten(outcomes: readonly AppendOutcome[], failed: ReadonlySet<string>): void {
+  for (const outcome of outcomes) if (failed.has(keyOf(outcome))) fail(outcome)
 }
 
 /** As if the append had failed at once. */

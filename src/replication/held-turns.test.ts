@@ -88,3 +88,18 @@ test('a write that fails at the end of the turn: every produce of that partition
   await bench.run(100)
   assert.equal(errorOf(bench.produce(1, ['later'], 1)), ErrorCode.KAFKA_STORAGE_ERROR, 'the directory is offline')
 })
+
+test('at the end of a held turn who waits for records has them before who appended is answered', async () => {
+  const bench = await steady({ brokers: 1 })
+  const replicas = bench.replicas(1)
+  const waiting = bench.consume(1, 0, { maxWaitMs: 1000 })
+  replicas.holdTurn()
+  const produced = [bench.produce(1, ['a'], 1), bench.produce(1, ['b'], 1)]
+  const seen: unknown[] = []
+  replicas.releaseTurn(() => seen.push(waiting.values, produced.map(errorOf)))
+  assert.deepEqual(seen, [
+    ['a', 'b'],
+    [undefined, undefined],
+  ])
+  assert.deepEqual(produced.map(errorOf), [0, 0])
+})

@@ -478,14 +478,17 @@ export class Partition implements PartitionView {
 
   // ---------------------------------------------------------------- who waits
 
-  /** Completes what the changes since the last call allow: produces, fetches of followers, fetches of consumers. Reentrant. */
+  /**
+   * Completes what the changes since the last call allow: fetches of followers, for whom all others wait, fetches of consumers, produces; as
+   * 1.1 in this order. Reentrant.
+   */
   settle(): void {
     const appended = this.#appended
     const moved = this.#highWatermarkMoved
     this.#appended = this.#highWatermarkMoved = false
-    if (this.role === 'leader' && this.acks.length > 0) this.acks.completeUpTo(this.highWatermark, this.acknowledgeError())
     if (appended) for (const [fetch, index] of this.followerFetches) fetch.tryComplete(index)
     if (moved) for (const [fetch, index] of this.consumerFetches) fetch.tryComplete(index)
+    if (this.role === 'leader' && this.acks.length > 0) this.acks.completeUpTo(this.highWatermark, this.acknowledgeError())
   }
 
   /** Role lost or partition gone: produces get `error`, fetches are read again and find out themselves. */

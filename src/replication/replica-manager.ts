@@ -161,9 +161,12 @@ class BrokerReplicas implements ReplicaManager {
     this.#held++
   }
 
-  releaseTurn(): void {
+  releaseTurn(onFetchesServed?: () => void): void {
     if (--this.#held > 0) return
-    this.#appends.finishTurn()
+    this.#appends.finishTurn(() => {
+      this.#settle()
+      onFetchesServed?.()
+    })
     this.#settle()
   }
 

@@ -166,10 +166,11 @@ export interface ReplicaManager {
   fetch(params: FetchParams, done: (results: readonly FetchPartitionResult[]) => void): { cancel(): void } | undefined
   /**
    * Between the two, appends do not yet wake who waits for them; the last release wakes everybody once. For a connection that reads
-   * several pipelined produces in one turn: a waiting follower then gets them all in one answer. Calls nest.
+   * several pipelined produces in one turn: a waiting follower then gets them all in one answer. Calls nest. The last release calls
+   * `onFetchesServed` before it answers the appends: what fetches got is best sent first, since everything else waits for followers.
    */
   holdTurn(): void
-  releaseTurn(): void
+  releaseTurn(onFetchesServed?: () => void): void
   partition(topic: string, partition: PartitionId): PartitionView | undefined
   partitions(): Iterable<PartitionView>
   /** LeaderAndIsr: whole answer. */

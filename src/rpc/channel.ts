@@ -39,6 +39,7 @@ type State = 'idle' | 'backoff' | 'connecting' | 'negotiating' | 'ready' | 'clos
  */
 export class Channel {
   readonly #options: ChannelOptions
+  readonly #maxInFlight: number
   readonly #writer = new ByteWriter(512)
   #state: State = 'idle'
   #link: Link | undefined
@@ -61,6 +62,7 @@ export class Channel {
 
   constructor(options: ChannelOptions) {
     this.#options = options
+    this.#maxInFlight = options.maxInFlight ?? Number.POSITIVE_INFINITY
     this.#versions = options.versions
   }
 
@@ -76,10 +78,6 @@ export class Channel {
   /** Whether a request would go out now, rather than wait for a connection or for answers. */
   get canSend(): boolean {
     return this.#state === 'ready' && this.#waiting.length === 0 && this.#inFlight.length < this.#maxInFlight
-  }
-
-  get #maxInFlight(): number {
-    return this.#options.maxInFlight ?? Number.POSITIVE_INFINITY
   }
 
   /** Version in use for an API; undefined when the peer (or the table) has none. Certain only when ready. */

@@ -1,7 +1,20 @@
-/** Records as poll hands them out: an index over the bytes that came, and views made when somebody looks. */
+/** Records as poll hands them out: where they lie in what came, and views made when somebody looks. */
 import { viewOf } from '../../base/buffer-view.ts'
 import { readVarint } from '../../base/varint.ts'
-import { RecordCursor, type RecordHeader } from '../../protocol/records/index.ts'
+import {
+  afterRecord,
+  dataAt,
+  keyFieldAt,
+  lengthAt,
+  offsetAt,
+  placeOf,
+  RecordCursor,
+  type RecordHeader,
+  type RecordRun,
+  timestampAt,
+  valueFieldAt,
+  visitRun,
+} from '../../protocol/records/index.ts'
 import { IllegalStateException, KafkaException, SerializationException } from '../errors.ts'
 import type { RecordSetReader } from '../record-reader.ts'
 import type { Deserializer } from '../serialization.ts'
@@ -9,19 +22,7 @@ import type { ConsumerRecord, ConsumerRecords, RawVisitor, RecordBatch } from '.
 
 type TimestampType = ConsumerRecord['timestampType']
 
-/** Per record: positions and lengths of key and value, position and end of the headers (-1: none). */
-const INTS = 6
-/** Per record: offset, timestamp. */
-const DOUBLES = 2
-const LEAST_CAPACITY = 16
 const NO_HEADERS: readonly RecordHeader[] = []
-
-/** Records from `from` on lie in this buffer: what came, or what was in a compressed batch. */
-interface Segment {
-  readonly from: number
-  readonly buffer: Buffer
-  readonly timestampType: TimestampType
-}
 
 export interface Deserializers<K, V> {
   readonly key: Deserializer<K> | null
@@ -30,6 +31,26 @@ export interface Deserializers<K, V> {
 
 /** How a batch was read so far. */
 type Reading = 'not yet' | 'raw' | 'as records' | 'retired'
+
+/** Consecutive records, with what they have in common. */
+class Segment<K, V> {
+  readonly run: RecordRun
+  readonly buffer: Buffer
+  /** Of the buffer, and where it begins there. */
+  readonly memory: ArrayBufferLike
+  readonly shift: number
+  readonly batch: IndexedBatch<K, V>
+  readonly timestampType: TimestampType
+
+  constructor(run: RecordRun, batch: IndexedBatch<K, V>, timestampType: TimestampType) {
+    this.run = run
+    this.buffer = run.buffer
+    this.memory = run.buffer.buffer
+    this.shift = run.buffer.byteOffset
+    this.batch = batch
+    this.timestampType = timestampType
+  }
+}
 
 export class IndexedBatch<K, V> implements RecordBatch<K, V> {
   readonly topic: string
@@ -40,21 +61,15 @@ export class IndexedBatch<K, V> implements RecordBatch<K, V> {
   readonly highWatermark: number
   /** Bytes of keys and values. */
   bytes = 0
-  #ints: Int32Array
-  #doubles: Float64Array
-  #segments: Segment[] = []
+  readonly deserializers: Deserializers<K, V>
+  #segments: Segment<K, V>[] = []
   #reading: Reading = 'not yet'
-  readonly #deserializers: Deserializers<K, V>
 
-  /** `expected`: about how many records there will be. */
-  constructor(topic: string, partition: number, highWatermark: number, deserializers: Deserializers<K, V>, expected: number) {
+  constructor(topic: string, partition: number, highWatermark: number, deserializers: Deserializers<K, V>) {
     this.topic = topic
     this.partition = partition
     this.highWatermark = highWatermark
-    this.#deserializers = deserializers
-    const capacity = Math.max(LEAST_CAPACITY, expected)
-    this.#ints = new Int32Array(capacity * INTS)
-    this.#doubles = new Float64Array(capacity * DOUBLES)
+    this.deserializers = deserializers
   }
 
   /**
@@ -62,52 +77,27 @@ export class IndexedBatch<K, V> implements RecordBatch<K, V> {
    * that comes with the next call.
    */
   fill(reader: RecordSetReader, max: number): boolean {
-    let buffer: Buffer | undefined
-    let timestampType: TimestampType | undefined
     while (this.count < max) {
-      let more: boolean
+      let run: RecordRun | undefined
       try {
-        more = reader.next()
+        run = reader.nextRun(max - this.count)
       } catch (error) {
         if (this.count === 0) throw error
         return true
       }
-      if (!more) return false
-      const { record } = reader
-      if (record.buffer !== buffer || reader.timestampType !== timestampType) {
-        buffer = record.buffer
-        timestampType = reader.timestampType
-        this.#segments.push({ from: this.count, buffer, timestampType })
-      }
-      this.#add(record)
+      if (run === undefined) return false
+      this.#add(run, reader.timestampType)
     }
     return true
   }
 
-  #add(record: RecordCursor): void {
-    const at = this.count * INTS
-    if (at === this.#ints.length) this.#grow()
-    const ints = this.#ints
-    ints[at] = record.keyPosition
-    ints[at + 1] = record.keyLength
-    ints[at + 2] = record.valuePosition
-    ints[at + 3] = record.valueLength
-    ints[at + 4] = record.headerCount === 0 ? -1 : record.headersPosition
-    ints[at + 5] = record.recordEnd
-    this.#doubles[this.count * DOUBLES] = record.offset
-    this.#doubles[this.count * DOUBLES + 1] = record.timestamp
-    this.bytes += (record.keyLength > 0 ? record.keyLength : 0) + (record.valueLength > 0 ? record.valueLength : 0)
-    if (this.count === 0) this.firstOffset = record.offset
-    this.count++
-  }
-
-  #grow(): void {
-    const ints = new Int32Array(this.#ints.length * 2)
-    ints.set(this.#ints)
-    this.#ints = ints
-    const doubles = new Float64Array(this.#doubles.length * 2)
-    doubles.set(this.#doubles)
-    this.#doubles = doubles
+  #add(run: RecordRun, timestampType: TimestampType): void {
+    if (this.count === 0) this.firstOffset = run.firstOffset
+    this.count += run.count
+    this.bytes += run.bytes
+    const last = this.#segments.at(-1)
+    if (last?.timestampType === timestampType && last.run.absorb(run)) return
+    this.#segments.push(new Segment(run, this, timestampType))
   }
 
   /** True when nobody can hold a view of its bytes: it was read raw, and cannot be read any more. */
@@ -126,146 +116,104 @@ export class IndexedBatch<K, V> implements RecordBatch<K, V> {
 
   forEachRaw(visit: RawVisitor): void {
     this.#read('raw')
-    const ints = this.#ints
-    const doubles = this.#doubles
-    for (const [nth, { from, buffer }] of this.#segments.entries()) {
-      const end = this.#segments[nth + 1]?.from ?? this.count
-      for (let i = from; i < end; i++) {
-        const at = i * INTS
-        const keyLength = ints[at + 1]!
-        const valueLength = ints[at + 3]!
-        const key = keyLength < 0 ? -1 : ints[at]!
-        const value = valueLength < 0 ? -1 : ints[at + 2]!
-        visit(
-          buffer,
-          key,
-          keyLength < 0 ? -1 : key + keyLength,
-          value,
-          valueLength < 0 ? -1 : value + valueLength,
-          doubles[i * DOUBLES]!,
-          doubles[i * DOUBLES + 1]!,
-        )
-      }
-    }
+    for (const { run } of this.#segments) visitRun(run, visit)
   }
 
   [Symbol.iterator](): Iterator<ConsumerRecord<K, V>, void, undefined> {
     this.#read('as records')
-    return new BatchIterator(
-      this.#segments.map((segment) => this.#sourceOf(segment)),
-      this.count,
-    )
+    return new BatchIterator(this.#segments)
   }
-
-  #sourceOf({ from, buffer, timestampType }: Segment): Source<K, V> {
-    return {
-      from,
-      batch: this,
-      deserializers: this.#deserializers,
-      timestampType,
-      buffer,
-      memory: buffer.buffer,
-      start: buffer.byteOffset,
-      ints: this.#ints,
-      doubles: this.#doubles,
-    }
-  }
-}
-
-/** What the records of a segment have in common. */
-interface Source<K, V> {
-  readonly from: number
-  readonly batch: IndexedBatch<K, V>
-  readonly deserializers: Deserializers<K, V>
-  readonly timestampType: TimestampType
-  readonly buffer: Buffer
-  /** Of the buffer, and where it begins there. */
-  readonly memory: ArrayBufferLike
-  readonly start: number
-  readonly ints: Int32Array
-  readonly doubles: Float64Array
 }
 
 /** As a generator would, for a third of its price: one object per record. */
 class BatchIterator<K, V> implements Iterator<ConsumerRecord<K, V>, void, undefined> {
-  readonly #sources: readonly Source<K, V>[]
-  readonly #count: number
+  readonly #segments: readonly Segment<K, V>[]
+  #nth = 0
+  #segment: Segment<K, V> | undefined
+  /** Where the next record begins, and how many there are from there on in the segment. */
   #next = 0
-  #nth = -1
-  #end = 0
-  #source: Source<K, V> | undefined
+  #left = 0
 
-  constructor(sources: readonly Source<K, V>[], count: number) {
-    this.#sources = sources
-    this.#count = count
+  constructor(segments: readonly Segment<K, V>[]) {
+    this.#segments = segments
   }
 
   next(): IteratorResult<ConsumerRecord<K, V>, void> {
-    const i = this.#next
-    if (i >= this.#end && !this.#nextSource()) return { done: true, value: undefined }
-    this.#next = i + 1
-    return { done: false, value: new LazyRecord(this.#source!, i) }
+    if (this.#left === 0 && !this.#nextSegment()) return { done: true, value: undefined }
+    this.#left--
+    const segment = this.#segment!
+    const start = this.#next
+    const place = placeOf(segment.run, start)
+    this.#next = afterRecord(segment.run, start, place)
+    return { done: false, value: new LazyRecord(segment, place) }
   }
 
-  #nextSource(): boolean {
-    const source = this.#sources[++this.#nth]
-    if (source === undefined) return false
-    this.#end = this.#sources[this.#nth + 1]?.from ?? this.#count
-    this.#source = source
+  #nextSegment(): boolean {
+    const segment = this.#segments[this.#nth]
+    if (segment === undefined) return false
+    this.#nth++
+    this.#segment = segment
+    this.#next = segment.run.start
+    this.#left = segment.run.count
     return true
   }
 }
 
 /** Small: as many of these are made as there are records. */
 class LazyRecord<K, V> implements ConsumerRecord<K, V> {
-  readonly #source: Source<K, V>
-  /** Its place in the batch. */
-  readonly #at: number
+  readonly #segment: Segment<K, V>
+  /** In the run. */
+  readonly #place: number
   #key: K | undefined
   #value: V | undefined
   #headers: readonly RecordHeader[] | undefined
 
-  constructor(source: Source<K, V>, at: number) {
-    this.#source = source
-    this.#at = at
+  constructor(segment: Segment<K, V>, place: number) {
+    this.#segment = segment
+    this.#place = place
   }
 
   get topic(): string {
-    return this.#source.batch.topic
+    return this.#segment.batch.topic
   }
 
   get partition(): number {
-    return this.#source.batch.partition
+    return this.#segment.batch.partition
   }
 
   get offset(): number {
-    return this.#source.doubles[this.#at * DOUBLES]!
+    return offsetAt(this.#segment.run, this.#place)
   }
 
   get timestamp(): number {
-    return this.#source.doubles[this.#at * DOUBLES + 1]!
+    return timestampAt(this.#segment.run, this.#place)
   }
 
   get timestampType(): TimestampType {
-    return this.#source.timestampType
+    return this.#segment.timestampType
   }
 
   get key(): K {
-    if (this.#key === undefined) this.#key = this.#read(this.#source.deserializers.key, 0)
+    if (this.#key === undefined) {
+      const { run, batch } = this.#segment
+      this.#key = this.#read(batch.deserializers.key, keyFieldAt(run, this.#place))
+    }
     return this.#key
   }
 
   get value(): V {
-    if (this.#value === undefined) this.#value = this.#read(this.#source.deserializers.value, 2)
+    if (this.#value === undefined) {
+      const { run, batch } = this.#segment
+      this.#value = this.#read(batch.deserializers.value, valueFieldAt(run, this.#place))
+    }
     return this.#value
   }
 
   /** Without a deserializer the type is that of the bytes. */
-  #read<T>(deserializer: Deserializer<T> | null, field: 0 | 2): T {
-    const { ints, memory, start } = this.#source
-    const at = this.#at * INTS + field
-    const length = ints[at + 1]!
-    const data = length < 0 ? null : viewOf(memory, start + ints[at]!, length)
+  #read<T>(deserializer: Deserializer<T> | null, field: number): T {
+    const { run, memory, shift } = this.#segment
+    const length = lengthAt(run, field)
+    const data = length < 0 ? null : viewOf(memory, shift + dataAt(run, field), length)
     if (deserializer === null) return data as T
     try {
       return deserializer.deserialize(this.topic, data)
@@ -284,19 +232,20 @@ class LazyRecord<K, V> implements ConsumerRecord<K, V> {
   }
 
   #readHeaders(): readonly RecordHeader[] {
-    const { ints, buffer } = this.#source
-    const position = ints[this.#at * INTS + 4]!
-    if (position < 0) return NO_HEADERS
-    return headersAt(buffer, position, ints[this.#at * INTS + 5]!)
+    const { run, buffer } = this.#segment
+    if (run.magic < 2) return NO_HEADERS
+    const valueField = valueFieldAt(run, this.#place)
+    const position = dataAt(run, valueField) + Math.max(0, lengthAt(run, valueField))
+    return buffer[position] === 0 ? NO_HEADERS : headersAt(buffer, position)
   }
 }
 
-function headersAt(buffer: Buffer, position: number, end: number): readonly RecordHeader[] {
+function headersAt(buffer: Buffer, position: number): readonly RecordHeader[] {
   const cursor = new RecordCursor()
   cursor.buffer = buffer
   cursor.headersPosition = position
-  cursor.recordEnd = end
-  cursor.headerCount = readVarint({ buffer, position, end })
+  cursor.recordEnd = buffer.length
+  cursor.headerCount = readVarint({ buffer, position, end: buffer.length })
   return cursor.headers()
 }
 

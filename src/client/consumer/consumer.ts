@@ -34,6 +34,7 @@ import type {
 /** How long one wait of `for await` lasts; then it waits on. */
 const ITERATION_MS = 60_000
 const CLOSE_TIMEOUT_MS = 30_000
+const FEW_RECORDS = 16
 
 /**
  * A consumer with these options (Kafka's keys; `key.deserializer` and `value.deserializer` decide what K and V are). Connects when it is
@@ -62,6 +63,8 @@ class KafkaConsumer<K, V> implements Consumer<K, V> {
   readonly #fetcher: Fetcher<K, V>
   readonly #guard: CallGuard
   readonly #topics: Topics
+  /** Records were handed out before the next ones were asked for. */
+  #isFetchDue = false
   #closing: Promise<void> | undefined
 
   constructor(config: ConsumerConfig, environment: Partial<Environment>) {
@@ -235,9 +238,24 @@ class KafkaConsumer<K, V> implements Consumer<K, V> {
     this.#commits.auto()
     this.#positions.advance()
     const batches = this.#fetcher.take(this.#config['max.poll.records'], maxBatches)
-    // Before the caller works on what came.
-    this.#fetcher.sendFetches()
+    // Before the caller works on what came. A few records it has at once: sending takes longer than most do with them.
+    if (isFew(batches)) this.#fetchSoon()
+    else this.#fetch()
     return batches
+  }
+
+  /** When the caller has seen what came, or polls again. */
+  #fetchSoon(): void {
+    if (this.#isFetchDue) return
+    this.#isFetchDue = true
+    this.#cluster.environment.clock.soon(() => {
+      if (this.#isFetchDue && !this.#guard.isClosing) this.#fetch()
+    })
+  }
+
+  #fetch(): void {
+    this.#isFetchDue = false
+    this.#fetcher.sendFetches()
   }
 
   #intercepted(batches: readonly RecordBatch<K, V>[]): ConsumerRecords<K, V> {
@@ -420,6 +438,7 @@ class KafkaConsumer<K, V> implements Consumer<K, V> {
     this.#coordinator.close()
     for (const one of [...this.#interceptors, this.#deserializers.key, this.#deserializers.value]) this.#closeQuietly(one)
     await this.#cluster.close()
+    this.#signal.close()
   }
 
   #closeQuietly(one: { close?(): void } | null): void {
@@ -441,6 +460,13 @@ class KafkaConsumer<K, V> implements Consumer<K, V> {
       work().then(done, done)
     })
   }
+}
+
+/** Some records, and no more than a caller looks at while a request is being sent. */
+function isFew(batches: readonly { readonly count: number }[]): boolean {
+  let count = 0
+  for (const batch of batches) count += batch.count
+  return count > 0 && count <= FEW_RECORDS
 }
 
 function checkTopics(topics: readonly string[]): void {

@@ -32,6 +32,8 @@ interface Sent {
   fetchOffset: number
 }
 
+const NOBODY: readonly Sent[] = []
+
 export class FetchSession {
   #id = 0
   #epoch = 0
@@ -41,21 +43,28 @@ export class FetchSession {
   /** The parts of the next request that fetch these partitions. */
   next(version: number, wanted: readonly Wanted[], maxBytes: number): SessionPart {
     if (version < SESSIONS_SINCE || this.#id === 0 || this.#epoch === 0) return this.#full(version, wanted, maxBytes)
-    const gone = new Map(this.#sent)
     const changed: Wanted[] = []
+    let known = 0
     for (const partition of wanted) {
-      const before = gone.get(partition.key)
-      if (before === undefined || before.fetchOffset !== partition.fetchOffset) changed.push(partition)
-      gone.delete(partition.key)
+      const before = this.#sent.get(partition.key)
+      if (before !== undefined) known++
+      if (before?.fetchOffset !== partition.fetchOffset) changed.push(partition)
     }
-    for (const key of gone.keys()) this.#sent.delete(key)
+    const gone = known === this.#sent.size ? NOBODY : this.#forgetAllBut(wanted)
     for (const partition of changed) this.#remember(partition)
     return {
       sessionId: this.#id,
       epoch: this.#epoch,
       topics: byTopic(changed, (one) => requested(one, maxBytes)),
-      forgettenTopicsData: byTopic([...gone.values()], ({ partition }) => partition),
+      forgettenTopicsData: byTopic(gone, ({ partition }) => partition),
     }
+  }
+
+  #forgetAllBut(wanted: readonly Wanted[]): Sent[] {
+    const gone = new Map(this.#sent)
+    for (const { key } of wanted) gone.delete(key)
+    for (const key of gone.keys()) this.#sent.delete(key)
+    return [...gone.values()]
   }
 
   #full(version: number, wanted: readonly Wanted[], maxBytes: number): SessionPart {
@@ -70,7 +79,9 @@ export class FetchSession {
   }
 
   #remember({ key, topic, partition, fetchOffset }: Wanted): void {
-    this.#sent.set(key, { topic, partition, fetchOffset })
+    const before = this.#sent.get(key)
+    if (before === undefined) this.#sent.set(key, { topic, partition, fetchOffset })
+    else before.fetchOffset = fetchOffset
   }
 
   /** Whether the answer has partitions to look at; the next request is a full one otherwise. */

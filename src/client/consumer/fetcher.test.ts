@@ -31,7 +31,7 @@ const offsetsAsked = (world: World) =>
     .asked('Fetch')
     .map(({ topics }) => topics.flatMap(({ partitions }) => partitions.map(({ fetchOffset }) => fetchOffset)).join())
 
-test('the next fetch is under way before poll returns, and who does not poll gets no more', async () => {
+test('the next fetch is under way when poll has returned, and who does not poll gets no more', async () => {
   const world = await World.start()
   world.append(0, 'a', 'b', 'c', 'd', 'e')
   const consumer = world.consumer({ 'max.poll.records': 2 })
@@ -48,6 +48,23 @@ test('the next fetch is under way before poll returns, and who does not poll get
   assert.equal(await readAll(world, consumer), 'efg')
   assert.equal(await consumer.position(T0), 7)
   await world.settled(consumer.close())
+})
+
+test('a few records are handed out before the next ones are asked for, many after that', async () => {
+  for (const [count, asked] of [
+    [16, ['0', '1']],
+    [17, ['0', '17']],
+  ] as const) {
+    const world = await World.start()
+    world.append(0, ...Array.from({ length: count }, () => 'x'))
+    const consumer = world.consumer()
+    consumer.assign([T0])
+    // What is asked for after the caller's first look has the position that the caller wants.
+    await world.settled(consumer.poll(60_000).then(() => consumer.seek(T0, 1)))
+    await world.clock.advance(1)
+    assert.deepEqual(offsetsAsked(world), asked)
+    await world.settled(consumer.close())
+  }
 })
 
 test('fetch.max.bytes bounds what waits in all partitions together', async () => {

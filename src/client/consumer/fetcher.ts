@@ -17,7 +17,7 @@ import {
 import { FETCH_MOVED } from '../fetch-errors.ts'
 import { RecordSetReader } from '../record-reader.ts'
 import { type Deserializers, IndexedBatch } from './batches.ts'
-import { FetchSession } from './fetch-session.ts'
+import { FetchSession, type Wanted } from './fetch-session.ts'
 import { keepFreedMemory } from './kept-memory.ts'
 import { Lease } from './lease.ts'
 import type { ConsumerMetrics } from './metrics.ts'
@@ -43,10 +43,9 @@ interface FetchNode {
 }
 
 /** What was asked for a partition. */
-interface Asked {
-  readonly partition: AssignedPartition
+interface Asked extends Wanted {
+  readonly assigned: AssignedPartition
   readonly epoch: number
-  readonly fetchOffset: number
 }
 
 export class Fetcher<K, V> {
@@ -55,8 +54,6 @@ export class Fetcher<K, V> {
   /** Partitions with chunks, those that waited longest first. */
   #ready: AssignedPartition[] = []
   #bufferedBytes = 0
-  /** Records of the batch before: about as many as there will be in the next one. */
-  #lastCount = 0
   /** Batches of the last `take`, with the memory they lie in. */
   #handedOut: { readonly batch: IndexedBatch<K, V>; readonly lease: Lease | undefined }[] = []
   /** What was handed out last was read raw: its memory comes back, so it is taken from the pool. Fresh memory costs more than all the rest. */
@@ -116,7 +113,8 @@ export class Fetcher<K, V> {
     const { clock } = cluster.environment
     const asked = new Map<string, Asked>()
     for (const partition of partitions) {
-      asked.set(partition.key, { partition, epoch: partition.epoch, fetchOffset: partition.fetchOffset })
+      const { key, topic, epoch, fetchOffset } = partition
+      asked.set(key, { key, topic, partition: partition.partition, fetchOffset, epoch, assigned: partition })
       partition.isFetching = true
     }
     node.isBusy = true
@@ -126,23 +124,23 @@ export class Fetcher<K, V> {
       'Fetch',
       (version) => {
         sentAt = clock.now()
+        // As asked above, whatever was sought or revoked since: the answer is then dropped.
+        const session = node.session.next(version, [...asked.values()], config['max.partition.fetch.bytes'])
         return {
           replicaId: -1,
           maxWaitTime: config['fetch.max.wait.ms'],
           minBytes: config['fetch.min.bytes'],
           maxBytes: config['fetch.max.bytes'],
           isolationLevel: config['isolation.level'] === 'read_committed' ? 1 : 0,
-          // As asked above, whatever was sought or revoked since: the answer is then dropped.
-          ...node.session.next(
-            version,
-            [...asked.values()].map(({ partition, fetchOffset }) => ({ ...idOf(partition), fetchOffset })),
-            config['max.partition.fetch.bytes'],
-          ),
+          sessionId: session.sessionId,
+          epoch: session.epoch,
+          topics: session.topics,
+          forgettenTopicsData: session.forgettenTopicsData,
         }
       },
       (error, response) => {
         node.isBusy = false
-        for (const { partition } of asked.values()) partition.isFetching = false
+        for (const { assigned } of asked.values()) assigned.isFetching = false
         if (response === undefined) this.#failed(node, error)
         else {
           metrics.fetchLatency.add(clock.now() - sentAt)
@@ -171,10 +169,10 @@ export class Fetcher<K, V> {
       for (const answer of partitionResponses) {
         const about = asked.get(`${topic}-${answer.partitionHeader.partition}`)
         if (about === undefined) continue
-        const { partition, epoch, fetchOffset } = about
+        const { assigned, epoch, fetchOffset } = about
         // Sought, reset or assigned anew since.
-        if (partition.epoch !== epoch || partition.fetchOffset !== fetchOffset) continue
-        if (this.#options.subscription.isAssigned(partition)) this.#take(partition, answer)
+        if (assigned.epoch !== epoch || assigned.fetchOffset !== fetchOffset) continue
+        if (this.#options.subscription.isAssigned(assigned)) this.#take(assigned, answer)
       }
     }
   }
@@ -283,7 +281,6 @@ export class Fetcher<K, V> {
   #takeFrom(partition: AssignedPartition, max: number): IndexedBatch<K, V> | undefined {
     const { metrics, deserializers } = this.#options
     const { topic, highWatermark } = partition
-    const expected = Math.min(max, this.#lastCount)
     while (partition.chunks.length > 0) {
       const chunk = partition.chunks[0]!
       if (chunk.reader === undefined) {
@@ -291,7 +288,7 @@ export class Fetcher<K, V> {
         return undefined
       }
       chunk.isStarted = true
-      const batch = new IndexedBatch<K, V>(topic, partition.partition, highWatermark, deserializers, expected)
+      const batch = new IndexedBatch<K, V>(topic, partition.partition, highWatermark, deserializers)
       const hasMore = batch.fill(chunk.reader, max)
       if (batch.count > 0) {
         chunk.lease?.use()
@@ -301,7 +298,6 @@ export class Fetcher<K, V> {
       partition.position = hasMore ? chunk.reader.position : Math.max(chunk.reader.position, chunk.nextOffset)
       if (batch.count === 0) continue
       batch.nextOffset = partition.position
-      this.#lastCount = batch.count
       metrics.fetchBytes.add(batch.bytes)
       metrics.fetchRecords.add(batch.count)
       return batch
@@ -347,10 +343,6 @@ export class Fetcher<K, V> {
     this.#bufferedBytes = 0
     for (const { chunks } of this.#ready) for (const { bytes } of chunks) this.#bufferedBytes += bytes
   }
-}
-
-function idOf({ key, topic, partition }: AssignedPartition) {
-  return { key, topic, partition }
 }
 
 function canFetch({ isPaused, position, isFetching, chunks }: AssignedPartition): boolean {

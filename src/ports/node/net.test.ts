@@ -79,6 +79,39 @@ test('this Node reads accepted connections on the fast path: into the one shared
   await close()
 })
 
+test('small writes keep their order behind what the system did not take, and give their memory back once', async () => {
+  const { far, socket, close } = await rawPeer()
+  try {
+    const sent: Buffer[] = []
+    const released: number[] = []
+    const send = (bytes: number): void => {
+      const number = sent.length
+      const buffer = Buffer.alloc(bytes, number)
+      sent.push(buffer)
+      far.connection.write(buffer, () => released.push(number))
+    }
+    // Of odd sizes, so that one of them is taken in part; nobody reads.
+    while (far.connection.queuedBytes === 0) send(16_000)
+    const taken = released.length
+    for (let i = 0; i < 20; i++) send(100 + i)
+    assert.deepEqual([taken, released.length], [sent.length - 21, taken], 'what the system has not taken is kept')
+    const received: Buffer[] = []
+    let bytes = 0
+    socket.on('data', (chunk: Buffer) => {
+      received.push(chunk)
+      bytes += chunk.length
+      // The system has room again, perhaps before the platform has given it what is kept.
+      if (received.length <= 50) send(200)
+    })
+    await until(() => bytes === sent.reduce((sum, { length }) => sum + length, 0), 'everything')
+    assert.ok(Buffer.concat(received).equals(Buffer.concat(sent)))
+    await until(() => released.length === sent.length, 'given back')
+    assert.deepEqual(released, [...sent.keys()])
+  } finally {
+    await close()
+  }
+})
+
 test('an IPv4 peer of a dual-stack listener has its plain address', async () => {
   const { far, close } = await rawPeer()
   assert.equal(far.connection.remoteAddress, '127.0.0.1')

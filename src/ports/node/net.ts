@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import type { Server } from 'node:net'
 import { createServer, Socket } from 'node:net'
 import { BufferPool } from '../../base/buffer-pool.ts'
@@ -5,7 +6,7 @@ import type { FrameTransport } from '../framing.ts'
 import { FrameReader } from '../framing.ts'
 import type { CloseReason, Connection, DeferredBytes, FrameReceiver, Listener, Net } from '../net.ts'
 import type { FileSender } from './file-sender.ts'
-import { PartSender, PieceMemory } from './part-sender.ts'
+import { descriptorOf, PartSender, PieceMemory } from './part-sender.ts'
 import { TurnBudget } from './turn-budget.ts'
 
 /** Fits the second-level cache of a core; one for all connections. */
@@ -13,6 +14,8 @@ const SHARED_READ_BYTES = 256 * 1024
 /** Above this many queued bytes `write` returns false. */
 const HIGH_WATER_BYTES = 1024 * 1024
 const BACKLOG = 1024
+/** What is no larger is given to the system directly, which nearly always takes it. */
+const AT_ONCE_BYTES = 16 * 1024
 /** How long a connection that was ended waits for the peer's end once everything is sent, and for the sending itself. */
 const LINGER_MS = 1000
 const FLUSH_MS = 30_000
@@ -205,6 +208,29 @@ class NodeConnection implements Connection, FrameTransport {
       return false
     }
     if (this.#parts?.isEmpty === false) return this.writeParts([buffer], released)
+    const sent = buffer.length <= AT_ONCE_BYTES ? this.#writeAtOnce(buffer) : 0
+    if (sent === buffer.length) {
+      released?.()
+      return true
+    }
+    return this.#writeLater(sent === 0 ? buffer : buffer.subarray(sent), released)
+  }
+
+  /** Bytes that the system took without the platform's stream, which takes as long as the call itself. 0: the stream is to do it. */
+  #writeAtOnce(buffer: Uint8Array): number {
+    if (!this.#connected) return 0
+    const socket = descriptorOf(this.#socket)
+    if (socket === undefined) return 0
+    try {
+      return writeSync(socket, buffer)
+    } catch {
+      // It takes nothing now, or the connection broke: the stream waits, or tells.
+      return 0
+    }
+  }
+
+  #writeLater(buffer: Uint8Array, released: (() => void) | undefined): boolean {
+    const socket = this.#socket
     if (released === undefined) {
       socket.write(buffer)
     } else {

@@ -195,7 +195,7 @@ export class PartSender {
 }
 
 /** Of a socket that has nothing to write; undefined also where Node does not tell. */
-function descriptorOf(socket: Socket): number | undefined {
+export function descriptorOf(socket: Socket): number | undefined {
   if (socket.writableLength > 0 || socket.connecting || socket.destroyed) return undefined
   const { _handle: handle } = socket as unknown as { _handle?: { readonly fd?: number } | null }
   return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined

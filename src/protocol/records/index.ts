@@ -17,6 +17,18 @@ export { checkFollowerAppend, type FollowerCheck } from './check-follower.ts'
 export { compress, decompress, MAX_DECOMPRESSED_BYTES } from './compression.ts'
 export { downConvert, downConvertSteps, needsDownConversion } from './convert.ts'
 export { controlTypeOf, RecordCursor, type RecordData, type RecordHeader, RecordsError, recordsOf } from './record.ts'
+export {
+  afterRecord,
+  dataAt,
+  keyFieldAt,
+  lengthAt,
+  offsetAt,
+  placeOf,
+  RecordRun,
+  timestampAt,
+  valueFieldAt,
+  visitRun,
+} from './run.ts'
 export type { Steps } from './steps.ts'
 export { type AppendRules, type CodecName, codecNames, type ValidatedAppend } from './types.ts'
 export { assignOffsets, iterateBatches, validateAndAssign } from './validate-append.ts'

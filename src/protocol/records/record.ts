@@ -20,6 +20,7 @@ import {
 } from './batch.ts'
 import { decompress, decompressSteps, MAX_DECOMPRESSED_BYTES } from './compression.ts'
 import { RecordsError } from './errors.ts'
+import { extendByPlain, PLAIN_FIELDS, RecordRun } from './run.ts'
 import type { Steps } from './steps.ts'
 
 export { RecordsError } from './errors.ts'
@@ -40,9 +41,6 @@ export interface RecordData {
   /** -1: none. */
   readonly sequence: number
 }
-
-/** Bytes of the small fields of a record up to the key, at three per varint. */
-const PLAIN_FIELDS = 16
 
 /** As it is written (zigzag), in two or three bytes and not in more than it must be; else -1. */
 function shortVarint(buffer: Buffer, at: number): number {
@@ -248,6 +246,35 @@ export class RecordCursor {
     this.recordEnd = recordEnd
     this.position = recordEnd
     return true
+  }
+
+  /** The current record, which begins at `start`, as the first of a run. */
+  beginRun(start: number): RecordRun {
+    const { buffer, magic, offset, position, base } = this
+    const isExact = magic === 2 && this.isExact
+    const hasOneStamp = this.logAppendTime && (magic === 2 || this.codec !== 0)
+    const bytes = Math.max(0, this.keyLength) + Math.max(0, this.valueLength)
+    const stamp = this.baseTimestamp
+    return new RecordRun({ buffer, magic, firstOffset: offset, start, end: position, bytes, base, stamp, hasOneStamp, isExact })
+  }
+
+  /** The current record as the next one of the run. */
+  addTo(run: RecordRun): void {
+    run.count++
+    run.bytes += Math.max(0, this.keyLength) + Math.max(0, this.valueLength)
+    run.end = this.position
+  }
+
+  /**
+   * Adds to a run what follows, as far as it is usual (short varints, no headers, rising offsets), until the run has `max` records. What is
+   * passed over leaves nothing but its `offset` behind. It stops before what is not usual, or broken: `next` tells.
+   */
+  passPlain(run: RecordRun, max: number): void {
+    if (this.magic !== 2 || !this.isExact) return
+    const before = run.count
+    this.offset = this.base + extendByPlain(run, this.end, Math.min(max - before, this.left), this.offset - this.base)
+    this.left -= run.count - before
+    this.position = run.end
   }
 
   /** The length of a record has its own error in 1.1 when it is no varint at all. */

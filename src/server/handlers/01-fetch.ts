@@ -226,4 +226,4 @@ function fail(request: Request, error: number, apiVersion: number): Response {
 }
 
 /** Fetch: record batches for consumers and followers, with incremental sessions (KIP-227). */
-export const fetch: HandlerEntry<'Fetch'> = { handle, check, fail, keepsReading: ({ replicaId }) => replicaId >= 0 }
+export const fetch: HandlerEntry<'Fetch'> = { handle, check, fail, keepsReading: () => true }

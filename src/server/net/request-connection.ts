@@ -116,8 +116,10 @@ export class RequestConnection implements FrameReceiver {
   readonly #socket: Connection
   readonly #reader = new ByteReader(Buffer.alloc(0))
   readonly #slots: Slot[] = []
-  /** Answered since the last write: measured with it. */
-  readonly #unsent: Slot[] = []
+  /** Answered and not measured yet. */
+  #unmeasured: Slot[] = []
+  /** When the last write was. */
+  #sentMs = 0
   /** A request that came while produce requests before it were unanswered. */
   #deferred: Buffer | undefined
   #deferredSince = 0
@@ -301,7 +303,7 @@ export class RequestConnection implements FrameReceiver {
     while (this.#slots.length > 0 && this.#slots[0]!.isDone) {
       const answered = this.#slots.shift()!
       answered.encodedMs = slot.doneMs
-      if (answered.meter !== undefined) this.#unsent.push(answered)
+      if (answered.meter !== undefined) this.#unmeasured.push(answered)
       this.#encode(answered)
     }
     if (this.#slots.length < MAX_PIPELINED / 2) this.#unpause(PIPELINE_FULL)
@@ -310,11 +312,15 @@ export class RequestConnection implements FrameReceiver {
     this.#host.scheduleFlush(this)
   }
 
-  /** What this write answers. */
-  #measure(now: number): void {
+  /** What was answered since the last time: for the host to call when everybody has their bytes. */
+  measure(): void {
+    const answered = this.#unmeasured
+    if (answered.length === 0) return
+    this.#unmeasured = []
     const { metrics } = this.#host
-    for (let i = 0; i < this.#unsent.length; i++) {
-      const slot = this.#unsent[i]!
+    const now = this.#sentMs
+    for (let i = 0; i < answered.length; i++) {
+      const slot = answered[i]!
       const handledMs = slot.handledMs === 0 ? slot.doneMs : slot.handledMs
       slot.localMs = handledMs - slot.startedMs
       slot.remoteMs = slot.doneMs - handledMs
@@ -323,7 +329,6 @@ export class RequestConnection implements FrameReceiver {
       slot.meter!.answered(slot, now)
       if (slot.response !== undefined) metrics.errorsOf(slot.served!.api.key).add(slot.response)
     }
-    this.#unsent.length = 0
   }
 
   #encode(slot: Slot): void {
@@ -361,6 +366,7 @@ export class RequestConnection implements FrameReceiver {
     this.#write()
     const deferred = this.#deferred
     if (deferred && this.#slots.length === 0) {
+      this.measure()
       this.#deferred = undefined
       this.#unpause(EXCLUSIVE)
       this.#dispatch(deferred, 0, deferred.length)
@@ -376,7 +382,7 @@ export class RequestConnection implements FrameReceiver {
     const writer = this.#writer
     if (this.#isClosed) return
     const now = this.#host.now()
-    if (this.#unsent.length > 0) this.#measure(now)
+    this.#sentMs = now
     if (!writer) return
     this.#writer = undefined
     if (writer.position === 0) {
@@ -413,6 +419,7 @@ export class RequestConnection implements FrameReceiver {
   close(): void {
     if (this.#isClosed) return
     this.#write()
+    this.measure()
     this.#isClosed = true
     this.#deferred = undefined
     this.#socket.end()

@@ -41,6 +41,7 @@ interface Fixture {
   readonly produces: Map<number, RequestContext<'Produce'>>
   readonly metadatas: Map<number, RequestContext<'Metadata'>>
   readonly aborted: number[]
+  readonly turns: { holdTurn(): void; releaseTurn(onFetchesServed?: () => void): void }
   open(): TestConnection
 }
 
@@ -83,9 +84,9 @@ async function fixture(
   }
   served[18] = { api: apis.ApiVersions, entry: { handle: () => ({ errorCode: 0, apiVersions: [] }), fail: () => undefined } }
   await server.bind()
-  const turns = { holdTurn: () => {}, releaseTurn: () => {} }
+  const turns: Fixture['turns'] = { holdTurn: () => {}, releaseTurn: () => {} }
   server.start({ brokerId: 1, replicaManager: turns } as unknown as BrokerServices, served)
-  return { server, net, clock, lines, produces, metadatas, aborted, open: () => net.open()! }
+  return { server, net, clock, lines, produces, metadatas, aborted, turns, open: () => net.open()! }
 }
 
 const emptyMetadata = (controllerId = -1): object => ({ brokers: [], controllerId, topicMetadata: [] })
@@ -145,6 +146,23 @@ test('a request that keeps the connection reading has it for itself all the same
   metadatas.get(3)!.respond(emptyMetadata() as never)
   await turn()
   assert.deepEqual([ids(connection), connection.isPaused], [[1, 2, 3], false])
+})
+
+test('what the end of a turn gives to those who wait is written before the requests of the turn are answered', async () => {
+  const { open, produces, metadatas, turns } = await fixture()
+  const [waiting, producer] = [open(), open()]
+  waiting.receive(metadataFrame(1))
+  const seen: unknown[] = []
+  turns.releaseTurn = (onFetchesServed) => {
+    metadatas.get(1)!.respond(emptyMetadata() as never)
+    onFetchesServed!()
+    seen.push(ids(waiting), producer.writes.length)
+    produces.get(2)!.respond(produced(2))
+  }
+  producer.receive(produceFrame(2))
+  assert.deepEqual(seen, [[1], 0])
+  await turn()
+  assert.deepEqual(ids(producer), [2])
 })
 
 test('requests answered inside one read leave in one write', async () => {

@@ -220,7 +220,7 @@ export class SocketServer implements ConnectionHost {
   #releaseTurn(): void {
     if (!this.#isTurnHeld) return
     this.#isTurnHeld = false
-    this.services.replicaManager.releaseTurn()
+    this.services.replicaManager.releaseTurn(this.#flushDirty)
   }
 
   flushNow(): void {
@@ -229,16 +229,23 @@ export class SocketServer implements ConnectionHost {
     try {
       while (this.#dirty.length > 0 || this.#isTurnHeld) {
         this.#releaseTurn()
-        const batch = this.#dirty
-        this.#dirty = []
-        for (const connection of batch) {
-          connection.isFlushScheduled = false
-          connection.flush()
-        }
+        this.#flushDirty()
       }
     } finally {
       this.#isFlushing = false
     }
+  }
+
+  readonly #flushDirty = (): void => {
+    if (this.#dirty.length === 0) return
+    const batch = this.#dirty
+    this.#dirty = []
+    for (const connection of batch) {
+      connection.isFlushScheduled = false
+      connection.flush()
+    }
+    // Nobody waits for figures.
+    for (const connection of batch) connection.measure()
   }
 
   #watchIdle(): void {
