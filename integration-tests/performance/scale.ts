@@ -4,7 +4,8 @@
  *     node build/integration-tests/performance/scale.js [--partitions 0,1000,2500,5000,10000] [--replication 1,3] [--idle SECONDS]
  *
  * By hand: minutes, and what it shows is time. A row: creation, idling, kill -9 of the leader of a third, its return, a controlled shutdown,
- * a clean start. `turn` is the longest turn of any broker's loop in milliseconds of CPU meanwhile.
+ * a clean start. `turn` is the longest turn of any broker's loop in milliseconds of CPU meanwhile, that of the controller's after the others'; then the longest
+ * pause for garbage collection, in milliseconds of time.
  */
 import assert from 'node:assert/strict'
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
@@ -98,12 +99,13 @@ class Scale {
     return this.cluster.brokers.filter(({ exit }) => exit === undefined)
   }
 
-  /** Longest turn of each broker since the last call. */
-  async turns(): Promise<number[]> {
+  /** Longest turn and pause of each broker since the last call. */
+  async turns(): Promise<{ id: number; turn: number; pause: number }[]> {
     return Promise.all(
-      this.#live.map(async ({ options }) => {
-        const page = await (await fetch(`http://127.0.0.1:${this.#metrics[options.id]}/metrics`)).text()
-        return Number(/^samsa_eventloop_maxturncpums (\S+)/m.exec(page)![1])
+      this.#live.map(async ({ options: { id } }) => {
+        const page = await (await fetch(`http://127.0.0.1:${this.#metrics[id]}/metrics`)).text()
+        const value = (name: string): number => Number(new RegExp(`^samsa_eventloop_${name} (\\S+)`, 'm').exec(page)![1])
+        return { id, turn: value('maxturncpums'), pause: value('maxgcpausems') }
       }),
     )
   }
@@ -112,7 +114,11 @@ class Scale {
   async measured(name: string, work: () => Promise<void>): Promise<void> {
     await this.turns()
     await work()
-    this.row[`${name} turn`] = Math.max(...(await this.turns())).toFixed(0)
+    const controller = await this.cluster.controllerId()
+    const turns = await this.turns()
+    const longest = (isController: boolean): string =>
+      Math.max(...turns.filter(({ id }) => (id === controller) === isController).map(({ turn }) => turn)).toFixed(0)
+    this.row[`${name} turn`] = `${longest(false)} ${longest(true)} gc ${Math.max(...turns.map(({ pause }) => pause)).toFixed(0)}`
   }
 
   /** Leaders that these brokers have become so far, and when the last one was. */

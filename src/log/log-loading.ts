@@ -1,5 +1,6 @@
 import type { PartitionKey } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
+import { LoopSlice } from '../base/loop-slice.ts'
 import { DiskError } from '../ports/disk.ts'
 import type { LogEnvironment } from './environment.ts'
 import type { LogPlace } from './future-logs.ts'
@@ -15,7 +16,7 @@ import { CorruptSegmentError } from './segment.ts'
 import type { LogConfig } from './types.ts'
 
 /** How long loading may hold the event loop before others get a turn. */
-const SLICE_MS = 8
+const SLICE_MS = 6
 /** A long start says how far it is this often. */
 const PROGRESS_MS = 10_000
 
@@ -40,8 +41,7 @@ interface Progress {
   readonly folders: Folder[]
   done: number
   reportedAt: number
-  /** The last time that others had a turn. */
-  slice: number
+  readonly slice: LoopSlice
 }
 
 /** Brings logs into memory: all directories at once, in each of them `num.recovery.threads.per.data.dir` logs at a time. */
@@ -82,8 +82,9 @@ export class LogLoading {
   async #loadFolders(directory: LogDirectory, configs: ReadonlyMap<string, LogConfig>): Promise<void> {
     const plan = await this.#readPlan(directory)
     const folders = [...plan.folders]
-    const now = this.#host.environment.clock.now()
-    const progress: Progress = { directory, plan, folders, done: 0, reportedAt: now, slice: now }
+    const { clock } = this.#host.environment
+    const slice = new LoopSlice(clock, SLICE_MS)
+    const progress: Progress = { directory, plan, folders, done: 0, reportedAt: clock.now(), slice }
     const threads = Math.max(1, this.#host.options.recoveryThreads ?? 1)
     const loaders = Array.from({ length: Math.min(threads, folders.length) }, () => this.#loadNext(progress, configs))
     const failed = (await Promise.allSettled(loaders)).find((result) => result.status === 'rejected')
@@ -117,33 +118,18 @@ export class LogLoading {
     while (!step.done) {
       if (step.value !== undefined && (this.#host.options.recoveryThreads ?? 1) > 1) {
         await step.value()
-        progress.slice = this.#host.environment.clock.now()
-      } else await this.#turn(progress)
+        progress.slice.restart()
+      } else if (progress.slice.isDue) await progress.slice.turn()
       step = loading.next()
     }
     this.#adopt(key, step.value, folder.kind === 'future')
   }
 
   #readPlan(directory: LogDirectory): Promise<LoadPlan> {
-    const { clock } = this.#host.environment
-    let since = clock.now()
+    const slice = new LoopSlice(this.#host.environment.clock, SLICE_MS)
     return directory.readPlan(async () => {
-      if (clock.now() - since <= SLICE_MS) return
-      await this.#pause()
-      since = clock.now()
+      if (slice.isDue) await slice.turn()
     })
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => this.#host.environment.clock.soon(resolve))
-  }
-
-  /** Lets others run when this has taken long enough. */
-  async #turn(progress: Progress): Promise<void> {
-    const { clock } = this.#host.environment
-    if (clock.now() - progress.slice <= SLICE_MS) return
-    await this.#pause()
-    progress.slice = clock.now()
   }
 
   #report(progress: Progress): void {

@@ -1,6 +1,6 @@
 import type { PartitionKey } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
-import { LoopSlice } from '../base/loop-slice.ts'
+import { LoopSlice, nextSlice } from '../base/loop-slice.ts'
 import type { Timer } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
 import { REPLICATION_OFFSET_CHECKPOINT, readOffsetCheckpoint } from './checkpoints.ts'
@@ -10,6 +10,7 @@ import type { LogEnvironment } from './environment.ts'
 import { deleteFolderName, logFolderName } from './file-names.ts'
 import { FutureLogs } from './future-logs.ts'
 import type { LogOwner, PartitionLog } from './log.ts'
+import { closeLogs } from './log-closing.ts'
 import type { HighWatermark, LogDirectory } from './log-directory.ts'
 import { LogStartError, openDirectories } from './log-directory.ts'
 import { LogLoading } from './log-loading.ts'
@@ -25,8 +26,6 @@ const INDEX_PERSIST_MS = 2000
 const SLICE_MS = 3
 /** Segments that retention takes out of a log in one turn: each is several renames. */
 const DELETED_AT_ONCE = 20
-/** Logs that a shutdown closes at the same time. */
-const CLOSING_AT_ONCE = 16
 /** After the last of several new logs. */
 const FINISH_AFTER_MS = 200
 const PRODUCER_EXPIRATION_CHECK_MS = 600_000
@@ -55,6 +54,8 @@ export class BrokerLogManager implements LogManager, LogOwner {
   /** New logs that have no index files yet. */
   readonly #unfinished: PartitionLog[] = []
   #finishing: Timer | undefined
+  /** When the last of them was made. */
+  #lastMade = 0
   #isStopped = false
 
   constructor(environment: LogEnvironmentOptions, options: LogManagerOptions) {
@@ -161,7 +162,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     again?: PartitionLog,
   ): void {
     const { clock } = this.#environment
-    const until = clock.now() + SLICE_MS
+    const slice = new LoopSlice(clock, SLICE_MS)
     for (let log = again ?? logs.next().value; log !== undefined; ) {
       let isLeft = false
       try {
@@ -170,8 +171,8 @@ export class BrokerLogManager implements LogManager, LogOwner {
         ignoreDiskError(error)
       }
       const next = isLeft ? log : logs.next().value
-      if (clock.now() > until) {
-        clock.soon(() => {
+      if (slice.isDue) {
+        nextSlice(clock, () => {
           if (!this.#isStopped) this.#inSlices(work, logs, next)
         })
         return
@@ -237,9 +238,22 @@ export class BrokerLogManager implements LogManager, LogOwner {
   /** What can wait of a new log, its indexes, is done when no more of them have come for a while: whoever makes many waits for leaders. */
   #finishSoon(log: PartitionLog): void {
     this.#unfinished.push(log)
-    this.#finishing?.cancel()
-    const finish = (): void => this.#inSlices(persistIndexes, this.#unfinished.splice(0).values())
-    this.#finishing = this.#environment.clock.timer(FINISH_AFTER_MS, finish, true)
+    this.#lastMade = this.#environment.clock.now()
+    if (this.#finishing === undefined) this.#finishIn(FINISH_AFTER_MS)
+  }
+
+  #finishIn(delayMs: number): void {
+    const { clock } = this.#environment
+    this.#finishing = clock.timer(
+      delayMs,
+      () => {
+        this.#finishing = undefined
+        const left = this.#lastMade + FINISH_AFTER_MS - clock.now()
+        if (left >= 1) this.#finishIn(left)
+        else this.#inSlices(persistIndexes, this.#unfinished.splice(0).values())
+      },
+      true,
+    )
   }
 
   #emptiestDirectory(key: PartitionKey): LogDirectory {
@@ -435,34 +449,16 @@ export class BrokerLogManager implements LogManager, LogOwner {
     await this.cleaner?.stop()
     this.#tasks.cancel()
     const all = [...this.#logs.values(), ...this.futures.logs.values()]
-    const left = all.values()
-    await Promise.all(Array.from({ length: CLOSING_AT_ONCE }, () => this.#closeNext(left)))
-    for (const directory of this.#directories) {
-      const isClean = this.#attempt(directory, () => {
-        directory.writeRecoveryPoints(this.#logsIn(directory.path))
-        directory.writeLogStartOffsets(this.#logsIn(directory.path))
-        for (const log of this.#logsIn(directory.path)) log.deleteOldSnapshots()
-        directory.markClean()
-      })
-      if (!isClean) for (const log of all) if (log.logDir === directory.path) log.abandon()
+    const host = {
+      clock: this.#environment.clock,
+      directories: this.#directories,
+      logsIn: (logDir: string) => this.#logsIn(logDir),
+      attempt: (directory: LogDirectory, work: () => void) => this.#attempt(directory, work),
     }
+    await closeLogs(host, all)
     this.#isStopped = true
     for (const directory of this.#directories) directory.unlock()
     logger.info('Shutdown complete.')
-  }
-
-  /**
-   * Some logs at a time: each opens its files, and thousands at once are more than a process may have. One that cannot be flushed has taken its
-   * directory offline, which gets no clean-shutdown marker then.
-   */
-  async #closeNext(logs: IterableIterator<PartitionLog>): Promise<void> {
-    const slice = new LoopSlice(this.#environment.clock, SLICE_MS)
-    for (const log of logs) {
-      await log.prepareClose().catch(ignoreDiskError)
-      const directory = this.#directories.find(({ path }) => path === log.logDir)
-      if (directory !== undefined) this.#attempt(directory, () => log.close())
-      if (slice.isDue) await slice.turn()
-    }
   }
 
   /** Ends without a clean shutdown: files stay as they are, locks are released. */

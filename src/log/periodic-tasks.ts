@@ -1,3 +1,4 @@
+import { nextSlice } from '../base/loop-slice.ts'
 import type { Clock, Timer } from '../ports/clock.ts'
 
 /** Timers of the log manager: background ones, cancelled together. */
@@ -34,7 +35,7 @@ export class PeriodicTasks {
         work()
         if (periodMs < 2 ** 53) this.every(periodMs, periodMs, work)
       })
-      if (this.#due.length === 1) this.#clock.soon(() => this.#doNext())
+      if (this.#due.length === 1) nextSlice(this.#clock, () => this.#doNext())
     })
   }
 
@@ -45,7 +46,7 @@ export class PeriodicTasks {
       work()
     } finally {
       this.#due.shift()
-      if (this.#due.length > 0) this.#clock.soon(() => this.#doNext())
+      if (this.#due.length > 0) nextSlice(this.#clock, () => this.#doNext())
     }
   }
 

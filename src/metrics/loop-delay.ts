@@ -14,8 +14,8 @@ const IDLE_WEIGHT = INTERVAL_MS / 30_000
 /** How long the loop has waited and worked, in milliseconds since the start of the process. */
 export type LoopTime = () => { readonly idle: number; readonly active: number }
 
-/** Calls back after a turn of the loop with the CPU that it took, in milliseconds. */
-export type WatchTurns = (onTurn: (cpuMs: number) => void) => { stop(): void }
+/** Calls back after a turn of the loop with the CPU that it took, in all and without garbage collection, and after a garbage collection with the time for which it stopped the loop, in milliseconds. */
+export type WatchTurns = (onTurn: (cpuMs: number, ownMs: number) => void, onPause: (ms: number) => void) => { stop(): void }
 
 /** No turn shall compute for longer: heartbeats and pings wait behind it. */
 export const LONG_TURN_MS = 20
@@ -34,7 +34,9 @@ export class LoopDelay {
   readonly #watchTurns: WatchTurns | undefined
   #turns: { stop(): void } | undefined
   #maxTurnCpuMs = 0
+  #maxTurnOwnMs = 0
   #longTurns = 0
+  #maxPauseMs = 0
 
   /** Without `loopTime` the loop counts as idle, without `watchTurns` no turn is long. */
   constructor(clock: Clock, loopTime: LoopTime = () => ({ idle: 0, active: 0 }), watchTurns?: WatchTurns) {
@@ -46,10 +48,16 @@ export class LoopDelay {
 
   start(): void {
     this.#next()
-    this.#turns ??= this.#watchTurns?.((cpuMs) => {
-      if (cpuMs > this.#maxTurnCpuMs) this.#maxTurnCpuMs = cpuMs
-      if (cpuMs > LONG_TURN_MS) this.#longTurns++
-    })
+    this.#turns ??= this.#watchTurns?.(
+      (cpuMs, ownMs) => {
+        if (cpuMs > this.#maxTurnCpuMs) this.#maxTurnCpuMs = cpuMs
+        if (ownMs > this.#maxTurnOwnMs) this.#maxTurnOwnMs = ownMs
+        if (cpuMs > LONG_TURN_MS) this.#longTurns++
+      },
+      (ms) => {
+        if (ms > this.#maxPauseMs) this.#maxPauseMs = ms
+      },
+    )
   }
 
   stop(): void {
@@ -84,6 +92,20 @@ export class LoopDelay {
   takeMaxTurnCpuMs(): number {
     const max = this.#maxTurnCpuMs
     this.#maxTurnCpuMs = 0
+    return max
+  }
+
+  /** The same without garbage collection. */
+  takeMaxTurnOwnMs(): number {
+    const max = this.#maxTurnOwnMs
+    this.#maxTurnOwnMs = 0
+    return max
+  }
+
+  /** Longest pause for garbage collection since the last call, in milliseconds of time: what others had of the processor counts. */
+  takeMaxPauseMs(): number {
+    const max = this.#maxPauseMs
+    this.#maxPauseMs = 0
     return max
   }
 

@@ -112,16 +112,21 @@ test('Prometheus text: families in one piece, JMX names in the help, labels esca
 })
 
 test('the longest turn since the last look, and how many were long', () => {
-  let onTurn: (cpuMs: number) => void = () => {}
+  let onTurn: (cpuMs: number, ownMs: number) => void = () => {}
+  let onPause: (ms: number) => void = () => {}
   let isStopped = false
-  const delay = new LoopDelay(new VirtualClock(), undefined, (told) => {
+  const delay = new LoopDelay(new VirtualClock(), undefined, (told, paused) => {
     onTurn = told
+    onPause = paused
     return { stop: () => (isStopped = true) }
   })
   delay.start()
-  for (const cpuMs of [3, 25, 7, 20, 21]) onTurn(cpuMs)
+  for (const cpuMs of [3, 25, 7, 20, 21]) onTurn(cpuMs, cpuMs === 25 ? 5 : cpuMs)
   assert.deepEqual([delay.takeMaxTurnCpuMs(), delay.longTurns], [25, 2])
-  onTurn(4)
+  assert.deepEqual([delay.takeMaxTurnOwnMs(), delay.takeMaxTurnOwnMs()], [21, 0])
+  for (const ms of [2, 9, 1]) onPause(ms)
+  assert.deepEqual([delay.takeMaxPauseMs(), delay.takeMaxPauseMs()], [9, 0])
+  onTurn(4, 4)
   assert.deepEqual([delay.takeMaxTurnCpuMs(), delay.takeMaxTurnCpuMs(), delay.longTurns], [4, 0, 2])
   delay.stop()
   assert.ok(isStopped)

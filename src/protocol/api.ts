@@ -1,6 +1,15 @@
 import { assert } from '../base/assert.ts'
 import { type ByteReader, type ByteWriter, DecodeError } from '../base/bytes.ts'
-import { compileDecoder, compileEncoder, type Decoder, type Encoder } from './compile.ts'
+import {
+  compileDecoder,
+  compileEncoder,
+  compileStepDecoder,
+  compileStepEncoder,
+  type Decoder,
+  type Encoder,
+  type StepDecoder,
+  type StepEncoder,
+} from './compile.ts'
 import type { DecodedStruct, EncodableStruct, Fields } from './schema.ts'
 
 export interface ApiDefinition<N extends string, Q extends Fields, P extends Fields> {
@@ -30,6 +39,8 @@ export class Api<N extends string, Q extends Fields, P extends Fields> {
   private readonly requestEncoders: Encoder[] = []
   private readonly responseDecoders: Decoder[] = []
   private readonly responseEncoders: Encoder[] = []
+  private readonly requestStepDecoders: StepDecoder[] = []
+  private readonly responseStepEncoders: StepEncoder[] = []
 
   constructor(definition: ApiDefinition<N, Q, P>) {
     this.key = definition.key
@@ -69,6 +80,23 @@ export class Api<N extends string, Q extends Fields, P extends Fields> {
   encodeResponse(writer: ByteWriter, version: number, value: EncodableStruct<P>): void {
     const encode = this.responseEncoders[version] ?? this.addEncoder(this.responseEncoders, this.response, version)
     encode(writer, value)
+  }
+
+  /** `decodeRequest` in steps. The bytes must not change before the last one. */
+  *decodeRequestInSteps(reader: ByteReader, version: number): Generator<void, DecodedStruct<Q>> {
+    assert(this.supports(version), `${this.name} has no version ${version}`)
+    this.requestStepDecoders[version] ??= compileStepDecoder(this.request, version)
+    const request = (yield* this.requestStepDecoders[version](reader)) as DecodedStruct<Q>
+    const reason = this.checkRequest?.(request, version)
+    if (reason !== undefined) throw new DecodeError(reason)
+    return request
+  }
+
+  /** `encodeResponse` in steps. The value must not change before the last one. */
+  encodeResponseInSteps(writer: ByteWriter, version: number, value: EncodableStruct<P>): Generator<void, void> {
+    assert(this.supports(version), `${this.name} has no version ${version}`)
+    this.responseStepEncoders[version] ??= compileStepEncoder(this.response, version)
+    return this.responseStepEncoders[version](writer, value)
   }
 
   private addDecoder(decoders: Decoder[], fields: Fields, version: number): Decoder {

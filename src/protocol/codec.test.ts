@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { ByteReader, ByteWriter, DecodeError, EncodeError, int64FromBigInt, int64ToBigInt, WideInt64 } from '../base/bytes.ts'
 import { ApiKey, type ApiName, apiByKey, apis } from './apis/index.ts'
-import { compileDecoder, compileEncoder } from './compile.ts'
+import { compileDecoder, compileEncoder, compileStepDecoder, compileStepEncoder } from './compile.ts'
 import * as groups from './embedded/group-protocols.ts'
 import * as transactions from './embedded/transaction-state.ts'
 import { errorInfo, errors, wireErrorMessage } from './errors.ts'
@@ -46,7 +46,17 @@ function roundTrip(fields: Fields, line: Line): void {
   const writer = new ByteWriter(64)
   compileEncoder(fields, line.version)(writer, value)
   assert.equal(writer.copy().toString('hex'), line.hex, `${line.name} v${line.version} ${line.kind} encoded`)
+  assert.deepEqual(all(compileStepDecoder(fields, line.version)(reader.reset(bytes, 0, bytes.length))).result, value)
+  all(compileStepEncoder(fields, line.version)(writer.reset(), value))
+  assert.equal(writer.copy().toString('hex'), line.hex, `${line.name} v${line.version} ${line.kind} encoded in steps`)
   writer.close()
+}
+
+function all<T>(steps: Generator<void, T>): { result: T; breaks: number } {
+  for (let breaks = 0; ; breaks++) {
+    const step = steps.next()
+    if (step.done === true) return { result: step.value, breaks }
+  }
 }
 
 /** `topics: [{topic: STRING, partitions: [INT32]}]` of one version, in the golden table's terms. */
@@ -106,6 +116,22 @@ describe('the schemas', () => {
 })
 
 describe('the codecs', () => {
+  it('decode and encode in steps what has many elements, at any depth', () => {
+    const topics = [...Array(3).keys()].map((i) => ({
+      topic: `t${i}`,
+      partitions: [...Array(1000).keys()].map((partition) => ({ partition })),
+    }))
+    const writer = new ByteWriter()
+    const request = { groupId: 'g', topics }
+    const encoded = all(compileStepEncoder(apis.OffsetFetch.request, 3)(writer, request))
+    const decoded = all(apis.OffsetFetch.decodeRequestInSteps(new ByteReader(writer.copy()), 3))
+    assert.deepEqual(decoded.result, request)
+    for (const { breaks } of [encoded, decoded]) assert.ok(breaks >= 90 && breaks <= 100, `${breaks} breaks`)
+    const cut = new ByteReader(writer.copy().subarray(0, -3))
+    assert.throws(() => all(apis.OffsetFetch.decodeRequestInSteps(cut, 3)), /topics\[2\]\.partitions/)
+    writer.close()
+  })
+
   it('decode every golden message to its value and encode it to the same bytes', () => {
     const lines = goldenLines<Line>('codec.jsonl.gz')
     for (const line of lines) {

@@ -8,10 +8,27 @@ import { type AnyType, type Fields, minimumSize } from './schema.ts'
 
 export type Decoder = (reader: ByteReader) => unknown
 export type Encoder = (writer: ByteWriter, value: unknown) => void
+/** The same in steps, for messages of many thousand elements: whoever runs them may do something else in between. */
+export type StepDecoder = (reader: ByteReader) => Generator<void, unknown>
+export type StepEncoder = (writer: ByteWriter, value: unknown) => Generator<void, void>
+
+/** Elements of arrays in a step. */
+const STEP = 32
 
 class Source {
   private readonly lines: string[] = []
+  private readonly inSteps: boolean
   private count = 0
+
+  constructor(inSteps: boolean) {
+    this.inSteps = inSteps
+    if (inSteps) this.add('let step = 0')
+  }
+
+  /** The head of a loop's body. */
+  pause(): void {
+    if (this.inSteps) this.add(`if (++step === ${STEP}) { step = 0; yield }`)
+  }
 
   name(): string {
     return `v${this.count++}`
@@ -61,6 +78,7 @@ function readArray(source: Source, name: string, type: AnyType, version: number)
   }
   const index = source.name()
   source.add(`for (let ${index} = 0; ${index} < ${count}; ${index}++) {`)
+  source.pause()
   source.add(`${name}.push(${readValue(source, element, version)})`)
   source.add('}')
 }
@@ -86,6 +104,7 @@ function writeArray(source: Source, type: AnyType, version: number, value: strin
   const index = source.name()
   const element = source.name()
   source.add(`for (let ${index} = 0; ${index} < ${value}.length; ${index}++) {`)
+  source.pause()
   source.add(`const ${element} = ${value}[${index}]`)
   writeValue(source, type.element!, version, element)
   source.add('}')
@@ -104,7 +123,7 @@ function writeStruct(source: Source, fields: Fields, version: number, value: str
 
 /** A decoder of one version; it throws only `DecodeError`. */
 export function compileDecoder(fields: Fields, version: number): Decoder {
-  const source = new Source()
+  const source = new Source(false)
   source.add(`return ${readStruct(source, fields, version)}`)
   const fast = new Function('r', source.text()) as Decoder
   return (reader) => {
@@ -112,18 +131,46 @@ export function compileDecoder(fields: Fields, version: number): Decoder {
     try {
       return fast(reader)
     } catch (error) {
-      if (!(error instanceof DecodeError)) throw error
-      reader.position = start
-      throw new DecodeError(explain(reader, fields, version) ?? error.message)
+      throw explained(error, reader, start, fields, version)
     }
   }
 }
 
+/** As `compileDecoder`. The bytes must not change before the last step. */
+export function compileStepDecoder(fields: Fields, version: number): StepDecoder {
+  const source = new Source(true)
+  source.add(`return ${readStruct(source, fields, version)}`)
+  const steps = new GeneratorFunction('r', source.text()) as StepDecoder
+  return function* (reader) {
+    const start = reader.position
+    try {
+      return yield* steps(reader)
+    } catch (error) {
+      throw explained(error, reader, start, fields, version)
+    }
+  }
+}
+
+const GeneratorFunction = Object.getPrototypeOf(function* () {}).constructor as FunctionConstructor
+
+function explained(error: unknown, reader: ByteReader, start: number, fields: Fields, version: number): unknown {
+  if (!(error instanceof DecodeError)) return error
+  reader.position = start
+  return new DecodeError(explain(reader, fields, version) ?? error.message)
+}
+
 /** An encoder of one version; it throws `EncodeError` for a value that does not fit its field. */
 export function compileEncoder(fields: Fields, version: number): Encoder {
-  const source = new Source()
+  const source = new Source(false)
   writeStruct(source, fields, version, 'value')
   return new Function('w', 'value', source.text()) as Encoder
+}
+
+/** As `compileEncoder`. */
+export function compileStepEncoder(fields: Fields, version: number): StepEncoder {
+  const source = new Source(true)
+  writeStruct(source, fields, version, 'value')
+  return new GeneratorFunction('w', 'value', source.text()) as StepEncoder
 }
 
 /** Walks the schema slowly to name the field that a decoder stumbled over. */

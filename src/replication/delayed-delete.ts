@@ -1,5 +1,7 @@
 import type { BrokerId, Offset, PartitionId } from '../base/ids.ts'
+import { inSlices } from '../base/loop-slice.ts'
 import type { TimerWheel, WheelTimer } from '../base/timer-wheel.ts'
+import type { Clock } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import type { ReplicationCounters } from './environment.ts'
@@ -8,6 +10,9 @@ import type { DeleteRecordsEntry, DeleteRecordsResult } from './types.ts'
 
 /** `offset` of DeleteRecords: everything that is committed. */
 const UP_TO_HIGH_WATERMARK = -1
+/** How long raising log starts may hold the loop, and of how many partitions before the clock is looked at. */
+const SLICE_MS = 4
+const STEP = 16
 
 type Lookup = (topic: string, partition: PartitionId) => Partition | undefined
 
@@ -37,14 +42,18 @@ export class RecordDeletions {
   readonly #isAlive: (broker: BrokerId) => boolean
   readonly #timers: TimerWheel
   readonly #counters: Pick<ReplicationCounters, 'expiredDeletions'>
+  readonly #clock: Clock
   readonly #waiting = new Set<Waiting>()
+  #isClosed = false
 
   constructor(
     find: Lookup,
     isAlive: (broker: BrokerId) => boolean,
     timers: TimerWheel,
     counters: Pick<ReplicationCounters, 'expiredDeletions'>,
+    clock: Clock,
   ) {
+    this.#clock = clock
     this.#counters = counters
     this.#find = find
     this.#isAlive = isAlive
@@ -61,13 +70,22 @@ export class RecordDeletions {
   }
 
   /** `done` once: at once when nothing has to be waited for, else when the last partition is decided or after `timeoutMs`. */
-  start(
-    timeoutMs: number,
-    entries: readonly DeleteRecordsEntry[],
-    done: (results: readonly DeleteRecordsResult[]) => void,
-  ): void {
-    const deletions = entries.map((entry) => this.#begin(entry))
-    if (!deletions.some(({ isPending }) => isPending)) {
+  start(timeoutMs: number, entries: readonly DeleteRecordsEntry[], done: Waiting['done']): void {
+    const begun = inSlices(this.#clock, SLICE_MS, this.#beginAll(entries))
+    if (begun instanceof Promise) void begun.then((deletions) => this.#await(timeoutMs, deletions, done))
+    else this.#await(timeoutMs, begun, done)
+  }
+
+  *#beginAll(entries: readonly DeleteRecordsEntry[]): Generator<void, Deletion[]> {
+    const deletions: Deletion[] = []
+    for (const entry of entries) {
+      if (deletions.push(this.#begin(entry)) % STEP === 0) yield
+    }
+    return deletions
+  }
+
+  #await(timeoutMs: number, deletions: readonly Deletion[], done: Waiting['done']): void {
+    if (this.#isClosed || !deletions.some(({ isPending }) => isPending)) {
       done(deletions)
       return
     }
@@ -89,6 +107,7 @@ export class RecordDeletions {
 
   /** Answers everybody with what was reached. */
   close(): void {
+    this.#isClosed = true
     for (const waiting of [...this.#waiting]) this.#finish(waiting)
   }
 

@@ -8,6 +8,8 @@ type ForgottenTopics = RequestOf<'Fetch'>['forgettenTopicsData']
 
 const INITIAL_EPOCH = 0
 const MAX_EPOCH = 2147483647
+/** Partitions that one request adds to a session: thousands at once are more than a turn's work, here and at the leader. */
+const ADDED_AT_ONCE = 500
 
 /** A partition as the follower's side of a session sees it. */
 export interface SessionPartition {
@@ -28,17 +30,21 @@ export interface SessionRequest {
   readonly epoch: number
   readonly topics: FetchTopics
   readonly forgotten: ForgottenTopics
+  /** More partitions are to be added by the next request: this one should not wait for data. */
+  readonly isPartial: boolean
 }
 
 /**
  * The follower's half of an incremental fetch session (KIP-227): a full request opens one, later ones name only what changed since the
  * request before, and what is to be left out. Whoever is changed, added or no longer ready has to be reported by `touch`; partitions
- * nobody touched cost nothing. After an error the next request is a full one.
+ * nobody touched cost nothing. After an error the next request is a full one. A session of many partitions is built up by several requests.
  */
 export class FollowerFetchSession<P extends SessionPartition> {
   readonly #maxBytes: number
   #id = 0
   #epoch = INITIAL_EPOCH
+  /** The leader kept no session for the last request: what a request does not name is not fetched. */
+  #isRefused = false
   /** In the leader's session after the request last built. */
   #size = 0
   readonly #touched = new Set<P>()
@@ -83,25 +89,31 @@ export class FollowerFetchSession<P extends SessionPartition> {
     this.#gone.clear()
     this.#size = 0
     for (const partition of all) {
-      partition.inSession = partition.isReady
-      if (partition.isReady) this.#name(topics, partition)
+      partition.inSession = partition.isReady && (this.#isRefused || this.#size < ADDED_AT_ONCE)
+      if (partition.inSession) this.#name(topics, partition)
+      else if (partition.isReady) this.#touched.add(partition)
     }
-    return this.#size === 0 ? undefined : { sessionId: this.#id, epoch: INITIAL_EPOCH, topics, forgotten: [] }
+    if (this.#size === 0) return undefined
+    return { sessionId: this.#id, epoch: INITIAL_EPOCH, topics, forgotten: [], isPartial: this.#touched.size > 0 }
   }
 
   #incrementalRequest(): SessionRequest | undefined {
     const topics: FetchTopics = []
     const forgotten: ForgottenTopics = []
+    const left: P[] = []
+    let added = 0
     for (const partition of this.#touched) {
-      if (partition.isReady) this.#nameIfChanged(topics, partition)
-      else this.remove(partition)
+      if (!partition.isReady) this.remove(partition)
+      else if (!partition.inSession && ++added > ADDED_AT_ONCE) left.push(partition)
+      else this.#nameIfChanged(topics, partition)
     }
     this.#touched.clear()
+    for (const partition of left) this.#touched.add(partition)
     for (const partition of this.#gone.values()) forget(forgotten, partition)
     // Left for the next request if there is none now.
     if (this.#size === 0) return undefined
     this.#gone.clear()
-    return { sessionId: this.#id, epoch: this.#epoch, topics, forgotten }
+    return { sessionId: this.#id, epoch: this.#epoch, topics, forgotten, isPartial: left.length > 0 }
   }
 
   #nameIfChanged(topics: FetchTopics, partition: P): void {
@@ -137,7 +149,8 @@ export class FollowerFetchSession<P extends SessionPartition> {
       this.#epoch = INITIAL_EPOCH
       return false
     }
-    if (sessionId === 0) {
+    this.#isRefused = sessionId === 0
+    if (this.#isRefused) {
       // The leader has no place for a session, or ended it.
       this.#id = 0
       this.#epoch = INITIAL_EPOCH

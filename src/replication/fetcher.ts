@@ -344,7 +344,7 @@ export class Fetcher implements FetcherFigures {
     const config = this.#env.config
     const request = {
       replicaId: this.#env.brokerId,
-      maxWaitTime: config.replicaFetchWaitMaxMs,
+      maxWaitTime: next.isPartial ? 0 : config.replicaFetchWaitMaxMs,
       minBytes: config.replicaFetchMinBytes,
       maxBytes: config.replicaFetchResponseMaxBytes,
       isolationLevel: 0,

@@ -1,9 +1,10 @@
+import { nextSlice } from '../base/loop-slice.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { RemoteReplica } from './isr.ts'
 import type { Partition } from './partition.ts'
 
 /** ISR writes that one turn may begin. */
-const AT_ONCE = 100
+const AT_ONCE = 50
 
 /**
  * Replicas that may join the ISR. When a broker comes back thousands of partitions see it catch up with one fetch, and a write for each of them
@@ -34,7 +35,7 @@ export class IsrExpansions {
   #watchTurn(): void {
     if (this.#isWatching) return
     this.#isWatching = true
-    this.#clock.soon(() => this.#nextTurn())
+    nextSlice(this.#clock, () => this.#nextTurn())
   }
 
   #nextTurn(): void {

@@ -1,6 +1,7 @@
 import type { PartitionId, PartitionKey } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
 import type { Logger } from '../base/logger.ts'
+import { nextSlice } from '../base/loop-slice.ts'
 import type { Log, LogManager, RecordsSlice } from '../log/types.ts'
 import type { Clock } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
@@ -135,7 +136,7 @@ export class LogDirMoves {
   #whenAllowed(clock: Clock, move: Move, resume: () => void): void {
     if (this.#options.quota.isExceeded && this.#isCurrent(move))
       clock.timer(QUOTA_CHECK_MS, () => this.#whenAllowed(clock, move, resume))
-    else clock.soon(resume)
+    else nextSlice(clock, resume)
   }
 
   /** Where the current log was cut since the last look, the future one is cut too. */

@@ -1,6 +1,7 @@
 import type { ControllerEpoch, Millis, Offset, PartitionId } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
 import type { Logger } from '../base/logger.ts'
+import { LoopSlice, nextSlice } from '../base/loop-slice.ts'
 import { TimerWheel } from '../base/timer-wheel.ts'
 import type { Log, LogConfig, LogManager } from '../log/types.ts'
 import type { Clock, Timer } from '../ports/clock.ts'
@@ -142,6 +143,7 @@ class BrokerReplicas implements ReplicaManager {
       (broker) => peers.isAlive(broker),
       this.#timers,
       this.figures.counters,
+      this.#clock,
     )
     this.#roles = new RoleChanges({
       env,
@@ -409,8 +411,11 @@ class BrokerReplicas implements ReplicaManager {
   #checkIsrLater(): void {
     this.#lastIsrCheck = this.#clock.now()
     this.#isrTimer = this.#clock.timer(this.#config.replicaLagTimeMaxMs / 2, () => {
-      this.#checkIsrs()
-      this.#checkIsrLater()
+      nextSlice(this.#clock, () => {
+        if (this.#stopped) return
+        this.#checkIsrs()
+        this.#checkIsrLater()
+      })
     })
   }
 
@@ -425,8 +430,9 @@ class BrokerReplicas implements ReplicaManager {
   #checkIsrsOf(partitions: readonly Partition[], from: number, since: Millis): void {
     const now = this.#clock.now()
     if (this.#stopped || now - since > this.#config.replicaLagTimeMaxMs) return
+    const slice = new LoopSlice(this.#clock, SLICE_MS)
     let next = from
-    while (next < partitions.length && (next % LOOK_EVERY !== 0 || next === from || this.#clock.now() - now < SLICE_MS)) {
+    while (next < partitions.length && (next % LOOK_EVERY !== 0 || next === from || !slice.isDue)) {
       const partition = partitions[next++]!
       if (!partition.isLeader) continue
       partition.maybeShrinkIsr(now)
@@ -435,13 +441,17 @@ class BrokerReplicas implements ReplicaManager {
       this.#touch(partition)
     }
     this.#settle()
-    if (next < partitions.length) this.#clock.soon(() => this.#checkIsrsOf(partitions, next, now))
+    if (next < partitions.length) nextSlice(this.#clock, () => this.#checkIsrsOf(partitions, next, now))
   }
 
   #checkpointLater(): void {
     this.#checkpointTimer = this.#clock.timer(this.#config.replicaHighWatermarkCheckpointIntervalMs, () => {
-      this.#checkpoint()
-      this.#checkpointLater()
+      // Of thousands of partitions it is a slice of its own.
+      nextSlice(this.#clock, () => {
+        if (this.#stopped) return
+        this.#checkpoint()
+        this.#checkpointLater()
+      })
     })
   }
 

@@ -276,6 +276,28 @@ test('fetch sessions: full first, then only what changed; a lost session falls b
   assert.deepEqual(bench.values(2, 4), ['b'])
 })
 
+test('a session of many partitions is built up by several requests, which do not wait for data', async () => {
+  const bench = await Bench.start({ brokers: 2 })
+  bench.recordRequests = true
+  for (let partition = 0; partition < 1200; partition++) bench.create(partition, [1, 2])
+  const began = bench.clock.now()
+  const isThere = (): boolean =>
+    bench.requests.some(({ api, request }) => api === 'Fetch' && (request as RequestOf<'Fetch'>).maxWaitTime > 0)
+  await bench.until(isThere, 2000, 'a fetch that may wait')
+  const fetches = bench.requests.filter((one) => one.api === 'Fetch').map((one) => one.request as RequestOf<'Fetch'>)
+  const last = fetches.slice(fetches.findLastIndex(({ epoch }) => epoch === 0))
+  const named = last.map(({ topics }) => topics.flatMap(({ partitions }) => partitions).length)
+  assert.deepEqual(named.slice(0, 3), [500, 500, 200])
+  assert.deepEqual(
+    last.slice(0, 3).map(({ maxWaitTime }) => maxWaitTime === 0),
+    [true, true, false],
+  )
+  const produced = bench.produce(1, ['a'], -1, { partition: 1199 })
+  await bench.until(() => produced.results !== undefined, 1000, 'ack')
+  assert.equal(produced.results![0]!.error, 0)
+  assert.ok(bench.clock.now() - began < 2500)
+})
+
 test('partitions that appear while a fetch is parked do not wait for it', async () => {
   const bench = await Bench.start({ brokers: 2 })
   bench.create(0, [1, 2])

@@ -1,4 +1,5 @@
 import type { BrokerId, LeaderEpoch, Offset, PartitionId, PartitionKey } from '../base/ids.ts'
+import { LoopSlice } from '../base/loop-slice.ts'
 import type { LogConfig, LogManager } from '../log/types.ts'
 import { DiskError } from '../ports/disk.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
@@ -12,7 +13,7 @@ import type { PeerRpc } from './types.ts'
 type PartitionState = RequestOf<'LeaderAndIsr'>['partitionStates'][number]
 
 /** How long new logs may be made without a break. */
-const SLICE_MS = 20
+const SLICE_MS = 5
 
 export interface LeadershipChange {
   readonly topic: string
@@ -53,7 +54,7 @@ export class RoleChanges {
   async makeLogs(states: readonly PartitionState[], isCurrent: () => boolean): Promise<void> {
     const { env, hosted, logs, topicConfig } = this.#ports
     const made: PartitionState[] = []
-    let since = env.clock.now()
+    const slice = new LoopSlice(env.clock, SLICE_MS)
     for (const state of states) {
       const { topic, partition, isNew, replicas } = state
       const isKnown = hosted.get(topic, partition) !== undefined || logs.get(topic, partition) !== undefined
@@ -65,10 +66,9 @@ export class RoleChanges {
         if (!(error instanceof DiskError)) throw error
         return
       }
-      if (env.clock.now() - since < SLICE_MS) continue
-      await new Promise<void>((resolve) => env.clock.soon(resolve))
+      if (!slice.isDue) continue
+      await slice.turn()
       if (!isCurrent()) return this.#takeBack(made)
-      since = env.clock.now()
     }
   }
 

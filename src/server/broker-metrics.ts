@@ -91,6 +91,8 @@ function registerServer({ registry, services, loopDelay, state }: BrokerMetricsP
   registry.gauge('samsa:type=EventLoop,name=P99DelayMs', () => loopDelay.p99Ms)
   registry.gauge('samsa:type=EventLoop,name=MaxDelayMs', () => loopDelay.takeMaxMs())
   registry.gauge('samsa:type=EventLoop,name=MaxTurnCpuMs', () => loopDelay.takeMaxTurnCpuMs())
+  registry.gauge('samsa:type=EventLoop,name=MaxTurnOwnMs', () => loopDelay.takeMaxTurnOwnMs())
+  registry.gauge('samsa:type=EventLoop,name=MaxGcPauseMs', () => loopDelay.takeMaxPauseMs())
   registry.collect((add) => add('samsa:type=EventLoop,name=LongTurns', loopDelay.longTurns, 'counter'))
 }
 

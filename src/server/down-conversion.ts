@@ -1,4 +1,5 @@
 import type { RecordsSource } from '../base/bytes.ts'
+import { nextSlice } from '../base/loop-slice.ts'
 import type { Clock } from '../ports/clock.ts'
 import {
   downConvertSteps,
@@ -94,7 +95,7 @@ async function goOn(steps: Steps<Parts>, clock: Pick<Clock, 'now' | 'soon'>, fir
   let turn = first
   while ('elsewhere' in turn) {
     const result = await turn.elsewhere
-    await new Promise<void>((resolve) => clock.soon(resolve))
+    await new Promise<void>((resolve) => nextSlice(clock, resolve))
     turn = takeTurn(steps, clock, result)
   }
   return turn.converted

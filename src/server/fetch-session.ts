@@ -62,6 +62,8 @@ interface Session {
   readonly createdMs: number
   /** Insertion order is the order of reading. */
   readonly partitions: Map<string, CachedPartition>
+  /** The same as a list, until they change. */
+  list: readonly CachedPartition[] | undefined
   epoch: number
   /** Size when the age classes were computed. 1.1 recomputes them only when the number of partitions changes. */
   cachedSize: number
@@ -167,9 +169,14 @@ export class FetchSessionCache {
       const known = session.partitions.get(key)
       if (known)
         Object.assign(known, { fetchOffset: one.fetchOffset, logStartOffset: one.logStartOffset, maxBytes: one.maxBytes })
-      else session.partitions.set(key, cached(one, key))
+      else {
+        session.partitions.set(key, cached(one, key))
+        session.list = undefined
+      }
     }
-    for (const { topic, partition } of forgotten) session.partitions.delete(partitionKey(topic, partition))
+    for (const { topic, partition } of forgotten) {
+      if (session.partitions.delete(partitionKey(topic, partition))) session.list = undefined
+    }
     if (session.partitions.size === 0) {
       this.#sessions.delete(session.id)
       return sessionless(withoutDuplicates(requested))
@@ -177,12 +184,13 @@ export class FetchSessionCache {
     if (session.partitions.size !== session.cachedSize) this.#classify(session)
     const expected = nextEpoch(session.epoch)
     session.epoch = expected
+    const partitions = (session.list ??= [...session.partitions.values()])
     return {
       error: ErrorCode.NONE,
-      partitions: [...session.partitions.values()],
+      partitions,
       finish: (results) =>
         session.epoch === expected
-          ? { error: ErrorCode.NONE, sessionId: session.id, included: pickChanged(session, results) }
+          ? { error: ErrorCode.NONE, sessionId: session.id, included: pickChanged(session, partitions, results) }
           : { error: ErrorCode.INVALID_FETCH_SESSION_EPOCH, sessionId: session.id, included: [] },
     }
   }
@@ -203,6 +211,7 @@ export class FetchSessionCache {
       privileged,
       createdMs: this.#now(),
       partitions: new Map(),
+      list: undefined,
       epoch: nextEpoch(INITIAL_EPOCH),
       cachedSize: size,
       evictableByFollowers: !privileged,
@@ -266,15 +275,22 @@ function fill(session: Session, partitions: readonly RequestedPartition[], resul
   }
 }
 
-/** What changed since the last answer; those partitions move to the end of the session's order. */
-function pickChanged<R extends AnsweredPartition>(session: Session, results: readonly R[]): R[] {
+/** What changed since the last answer; those partitions move to the end of the session's order. `read`: in the order of most of the results. */
+function pickChanged<R extends AnsweredPartition>(
+  session: Session,
+  read: readonly CachedPartition[],
+  results: readonly R[],
+): R[] {
   const included: R[] = []
-  for (const result of results) {
-    const key = partitionKey(result.topic, result.partition)
-    const partition = session.partitions.get(key)
+  for (let i = 0; i < results.length; i++) {
+    const result = results[i]!
+    const same = read[i]
+    const isSame = same !== undefined && same.partition === result.partition && same.topic === result.topic
+    const partition = isSame ? same : session.partitions.get(partitionKey(result.topic, result.partition))
     if (!partition || !noteAnswer(partition, result)) continue
-    session.partitions.delete(key)
-    session.partitions.set(key, partition)
+    session.partitions.delete(partition.key)
+    session.partitions.set(partition.key, partition)
+    session.list = undefined
     included.push(result)
   }
   return included

@@ -119,7 +119,7 @@ async function run(config: BrokerConfig, limits: ReadonlyMap<string, number>, lo
   const server = new KafkaServer(config, {
     clock: nodeClock,
     loopTime,
-    watchTurns: (onTurn) => new TurnWatch(onTurn),
+    watchTurns: (onTurn, onPause) => new TurnWatch(onTurn, onPause),
     rng: nodeRng,
     disk: sender === undefined ? nodeDisk : createNodeDisk(sender),
     net: createNodeNet({

@@ -1,5 +1,6 @@
 import type { KafkaZk } from '../../zk/store/types.ts'
 import type { Offset } from '../base/ids.ts'
+import { LoopSlice } from '../base/loop-slice.ts'
 import type { Mutex } from '../base/mutex.ts'
 import { createMutex } from '../base/mutex.ts'
 import type { AppendDone, StateLeadership, StateTopic } from '../coordinator/types.ts'
@@ -9,6 +10,9 @@ import { ErrorCode } from '../protocol/errors.ts'
 import { lastOffset, nextBatch } from '../protocol/records/index.ts'
 import type { PartitionView, ReplicaManager } from '../replication/types.ts'
 
+/** How long reading may hold the loop, and how much is read before the clock is looked at. */
+const SLICE_MS = 4
+const PIECE_BYTES = 64 * 1024
 /** Pause between two looks at the high watermark of a partition that was read. */
 const REPLICATION_CHECK_MS = 5
 
@@ -77,25 +81,25 @@ export class ReplicatedStateTopic implements StateTopic {
   /** From the log start to the log end as it is by then; returns the offset behind the last batch. Throws DiskError. */
   async #read(view: PartitionView, chunkBytes: number, visit: (batches: Buffer) => void, isOver: () => boolean): Promise<Offset> {
     let from = view.log?.logStartOffset ?? 0
+    const slice = new LoopSlice(this.#clock, SLICE_MS)
     for (;;) {
       const log = view.log
       if (isOver() || log === undefined || from >= log.logEndOffset) return from
       // The head of the log may be deleted meanwhile.
       from = Math.max(from, log.logStartOffset)
-      const { error, records } = log.read(from, chunkBytes, log.logEndOffset, true)
+      const { error, records } = log.read(from, Math.min(chunkBytes, PIECE_BYTES), log.logEndOffset, true)
       if (error !== ErrorCode.NONE)
         throw new DiskError('EIO', log.directory, `reading ${this.name}-${view.partition} at offset ${from}: error ${error}`)
       if (records === undefined || records.size === 0) return log.logEndOffset
-      const slice = records.cold ? await records.load() : records
-      const bytes = Buffer.allocUnsafe(slice.size)
-      slice.copyTo(bytes, 0)
+      const found = records.cold ? await records.load() : records
+      const bytes = Buffer.allocUnsafe(found.size)
+      found.copyTo(bytes, 0)
       const { whole, next } = wholeBatches(bytes)
       if (whole === 0)
         throw new DiskError('EIO', log.directory, `no whole batch in ${this.name}-${view.partition} at offset ${from}`)
       if (!isOver()) visit(bytes.subarray(0, whole))
       from = next
-      // A large one must not stall the loop.
-      await new Promise<void>((resolve) => this.#clock.soon(resolve))
+      if (slice.isDue) await slice.turn()
     }
   }
 

@@ -3,10 +3,18 @@ interface Entry {
   readonly partition: number
 }
 
-/** One of several entries for the same partition, at the place of the first: requests are maps in 1.1. */
+/** The last of several entries for the same partition, at the place of the first: requests are maps in 1.1. */
 export function uniquePartitions<T extends Entry>(entries: readonly T[]): T[] {
-  if (entries.length < 2) return [...entries]
-  return [...new Map(entries.map((entry) => [`${entry.topic}-${entry.partition}`, entry])).values()]
+  const unique: T[] = []
+  const places = new Map<string, Map<number, number>>()
+  for (const entry of entries) {
+    let ofTopic = places.get(entry.topic)
+    if (ofTopic === undefined) places.set(entry.topic, (ofTopic = new Map()))
+    const place = ofTopic.get(entry.partition)
+    if (place !== undefined) unique[place] = entry
+    else ofTopic.set(entry.partition, unique.push(entry) - 1)
+  }
+  return unique
 }
 
 /** The partitions of a request whose topics hold lists of them, by topic; each once, topics without partitions left out. */

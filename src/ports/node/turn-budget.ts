@@ -1,5 +1,5 @@
 /** The platform serves every socket that is ready before it looks at timers: with hundreds of them that is one very long turn. */
-const DEFAULT_BUDGET_MS = 8
+const DEFAULT_BUDGET_MS = 5
 
 /**
  * Ends a turn of the loop that takes long: what comes after the budget is put off until others (timers, and who was put off before) have

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { TurnWatch } from './turn-watch.ts'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { TurnWatch, WatchedTurn } from './turn-watch.ts'
 
 /** Computes for so long, however often others get the processor meanwhile. */
 function compute(ms: number): void {
@@ -63,4 +65,32 @@ test('a turn that waits computes nothing', async () => {
     await turn()
   })
   assert.ok(waited < 75, `${waited}`)
+})
+
+test('collecting garbage is no work of the turn itself', () => {
+  const turn = new WatchedTurn(100, 200, 90, 60)
+  assert.equal(turn.ownMs, 60)
+  turn.paused(90, 120)
+  assert.equal(turn.ownMs, 60)
+  turn.paused(150, 190)
+  assert.deepEqual([turn.ownMs, turn.cpuMs], [30, 60])
+  turn.paused(195, 300)
+  turn.paused(20, 99)
+  assert.equal(turn.ownMs, 25)
+})
+
+test('pauses for garbage collection are told', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  let pause = 0
+  const watch = new TurnWatch(
+    () => {},
+    (ms) => {
+      pause = Math.max(pause, ms)
+    },
+  )
+  collect()
+  for (let i = 0; i < 200 && pause === 0; i++) await sleep(5)
+  watch.stop()
+  assert.ok(pause > 0)
 })

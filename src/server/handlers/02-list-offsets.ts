@@ -1,4 +1,4 @@
-import { partitionKey } from '../../base/ids.ts'
+import { inSlices } from '../../base/loop-slice.ts'
 import type { Log } from '../../log/types.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
@@ -16,6 +16,11 @@ const EARLIEST = -2
 const CONSUMER = -1
 const DEBUGGING_CONSUMER = -2
 const READ_COMMITTED = 1
+
+/** How long a request may hold the loop; after how many partitions and lookups the clock is looked at. */
+const SLICE_MS = 4
+const STEP = 64
+const LOOKUPS = 8
 
 function check({ isolationLevel }: Request): string | undefined {
   return isolationLevel === 0 || isolationLevel === READ_COMMITTED ? undefined : `Unknown isolation level ${isolationLevel}`
@@ -70,41 +75,59 @@ function findOne(broker: BrokerServices, request: Request, apiVersion: number, t
 }
 
 /** Partitions that a request names twice: INVALID_REQUEST from v1 on. */
-function duplicates(request: Request): Set<string> {
-  const seen = new Set<string>()
-  const twice = new Set<string>()
-  for (const { topic, partitions } of request.topics) {
+function* duplicates({ topics }: Request): Generator<void, Map<string, Set<number>>> {
+  const seen = new Map<string, Set<number>>()
+  const twice = new Map<string, Set<number>>()
+  let step = 0
+  for (const { topic, partitions } of topics) {
+    const known = ofTopic(seen, topic)
     for (const { partition } of partitions) {
-      const key = partitionKey(topic, partition)
-      if (seen.has(key)) twice.add(key)
-      seen.add(key)
+      if (++step % STEP === 0) yield
+      if (known.has(partition)) ofTopic(twice, topic).add(partition)
+      known.add(partition)
     }
   }
   return twice
 }
 
-function handle(broker: BrokerServices, ctx: RequestContext<'ListOffsets'>, request: Request): HandlerResult<'ListOffsets'> {
-  const twice = duplicates(request)
-  const answered = new Set<string>()
+function ofTopic(sets: Map<string, Set<number>>, topic: string): Set<number> {
+  let ids = sets.get(topic)
+  if (ids === undefined) sets.set(topic, (ids = new Set()))
+  return ids
+}
+
+/** In steps: a lookup by timestamp reads an index and records. */
+function* answerInSteps(broker: BrokerServices, request: Request, apiVersion: number): Generator<void, Response> {
+  const twice = yield* duplicates(request)
+  const answered = new Map<string, Set<number>>()
   const byTopic = new Map<string, Found[]>()
   for (const { topic, partitions } of request.topics) {
     if (partitions.length === 0) continue
     const found = byTopic.get(topic) ?? []
     byTopic.set(topic, found)
     for (const wanted of partitions) {
-      const key = partitionKey(topic, wanted.partition)
-      if (twice.has(key)) {
-        if (answered.has(key)) continue
-        answered.add(key)
-        if (ctx.apiVersion > 0) {
+      if (found.length % LOOKUPS === 0) yield
+      if (twice.get(topic)?.has(wanted.partition) === true) {
+        const before = ofTopic(answered, topic)
+        if (before.has(wanted.partition)) continue
+        before.add(wanted.partition)
+        if (apiVersion > 0) {
           found.push(failed(wanted.partition, ErrorCode.INVALID_REQUEST))
           continue
         }
       }
-      found.push(findOne(broker, request, ctx.apiVersion, topic, wanted))
+      found.push(findOne(broker, request, apiVersion, topic, wanted))
     }
   }
   return { responses: [...byTopic].map(([topic, partitionResponses]) => ({ topic, partitionResponses })) }
+}
+
+function handle(
+  broker: BrokerServices,
+  ctx: RequestContext<'ListOffsets'>,
+  request: Request,
+): HandlerResult<'ListOffsets'> | Promise<HandlerResult<'ListOffsets'>> {
+  return inSlices(broker.clock, SLICE_MS, answerInSteps(broker, request, ctx.apiVersion))
 }
 
 function fail(request: Request, error: number): Response {

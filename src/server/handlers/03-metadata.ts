@@ -1,10 +1,11 @@
 import { ByteWriter } from '../../base/bytes.ts'
+import { inSlices } from '../../base/loop-slice.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import { apis } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import { autoCreateTopic } from '../auto-topic-creation.ts'
 import { isInternalTopic } from '../internal-topics.ts'
-import type { MetadataCache, PartitionInfo } from '../metadata-cache.ts'
+import type { LiveBroker, MetadataCache, PartitionInfo } from '../metadata-cache.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
 import { EncodedResponse } from '../request-types.ts'
 
@@ -13,6 +14,12 @@ type Response = ResponseInput<'Metadata'>
 type TopicMetadata = Response['topicMetadata'][number]
 type PartitionMetadata = TopicMetadata['partitionMetadata'][number]
 type Context = RequestContext<'Metadata'>
+type Brokers = ReadonlyMap<number, LiveBroker>
+
+/** How long making an answer may hold the loop. */
+const SLICE_MS = 4
+/** Partitions in a step. */
+const STEP = 32
 
 function topicError(topic: string, errorCode: number, isInternal = false): TopicMetadata {
   return { errorCode, topic, isInternal, partitionMetadata: [] }
@@ -22,12 +29,12 @@ function topicError(topic: string, errorCode: number, isInternal = false): Topic
  * v0 leaves out replicas that cannot be reached and says REPLICA_NOT_AVAILABLE; later versions list all. Without a reachable leader the
  * ISR is empty.
  */
-function partitionMetadata(cache: MetadataCache, state: PartitionInfo, listener: string, apiVersion: number): PartitionMetadata {
-  const reachable = (ids: readonly number[]): readonly number[] =>
-    apiVersion === 0 ? ids.filter((id) => cache.endpoint(id, listener) !== undefined) : ids
+function partitionMetadata(brokers: Brokers, state: PartitionInfo, listener: string, apiVersion: number): PartitionMetadata {
+  const isReachable = (id: number): boolean => brokers.get(id)?.endpoints.has(listener) === true
+  const reachable = (ids: readonly number[]): readonly number[] => (apiVersion === 0 ? ids.filter(isReachable) : ids)
   const replicas = reachable(state.replicas)
   const { partition, offlineReplicas } = state
-  if (!cache.endpoint(state.leader, listener)) {
+  if (!isReachable(state.leader)) {
     return { errorCode: ErrorCode.LEADER_NOT_AVAILABLE, partition, leader: -1, replicas, isr: [], offlineReplicas }
   }
   const isr = reachable(state.isr)
@@ -36,16 +43,22 @@ function partitionMetadata(cache: MetadataCache, state: PartitionInfo, listener:
   return { errorCode, partition, leader: state.leader, replicas, isr, offlineReplicas }
 }
 
-function topicMetadata(
-  cache: MetadataCache,
-  topic: string,
-  partitions: ReadonlyMap<number, PartitionInfo>,
-  listener: string,
-  apiVersion: number,
-): TopicMetadata {
-  const list: PartitionMetadata[] = []
-  for (const state of partitions.values()) list.push(partitionMetadata(cache, state, listener, apiVersion))
-  return { errorCode: ErrorCode.NONE, topic, isInternal: isInternalTopic(topic), partitionMetadata: list }
+/** Topics as they were at one moment: states are replaced, never changed. */
+type KnownTopics = readonly (readonly [topic: string, states: readonly PartitionInfo[]])[]
+
+/** In steps: of thousands of partitions it is more than a turn's work. */
+function* topicsMetadata(brokers: Brokers, known: KnownTopics, ctx: Context): Generator<void, TopicMetadata[]> {
+  const topics: TopicMetadata[] = []
+  let step = 0
+  for (const [topic, states] of known) {
+    const list: PartitionMetadata[] = []
+    for (const state of states) {
+      if (++step % STEP === 0) yield
+      list.push(partitionMetadata(brokers, state, ctx.listenerName, ctx.apiVersion))
+    }
+    topics.push({ errorCode: ErrorCode.NONE, topic, isInternal: isInternalTopic(topic), partitionMetadata: list })
+  }
+  return topics
 }
 
 function clusterPart(broker: BrokerServices, listener: string): Pick<Response, 'brokers' | 'clusterId' | 'controllerId'> {
@@ -64,7 +77,7 @@ class AnswerCache {
   static readonly #MAX_ENTRIES = 256
   static readonly #MAX_KEY_CHARACTERS = 8192
   #generation = -1
-  readonly #bodies = new Map<string, EncodedResponse>()
+  readonly #bodies = new Map<string, EncodedResponse | Promise<EncodedResponse>>()
 
   /** undefined: too long to remember. Names are length-prefixed: they may hold any character. */
   key(request: Request, ctx: Context): string | undefined {
@@ -74,7 +87,8 @@ class AnswerCache {
     return names.length > AnswerCache.#MAX_KEY_CHARACTERS ? undefined : `${ctx.apiVersion} ${ctx.listenerName} ${names}`
   }
 
-  get(key: string, generation: number): EncodedResponse | undefined {
+  /** A promise while it is being made. */
+  get(key: string, generation: number): EncodedResponse | Promise<EncodedResponse> | undefined {
     if (generation !== this.#generation) {
       this.#bodies.clear()
       this.#generation = generation
@@ -82,7 +96,7 @@ class AnswerCache {
     return this.#bodies.get(key)
   }
 
-  put(key: string, answer: EncodedResponse): void {
+  put(key: string, answer: EncodedResponse | Promise<EncodedResponse>): void {
     if (this.#bodies.size >= AnswerCache.#MAX_ENTRIES) this.#bodies.clear()
     this.#bodies.set(key, answer)
   }
@@ -96,15 +110,17 @@ function answerCacheOf(cache: MetadataCache): AnswerCache {
   return answers
 }
 
-function encode(response: Response, apiVersion: number): EncodedResponse {
+function* encode(response: Response, apiVersion: number): Generator<void, EncodedResponse> {
   const writer = new ByteWriter()
-  apis.Metadata.encodeResponse(writer, apiVersion, response)
-  const body = writer.copy()
-  writer.close()
-  return new EncodedResponse(
-    body,
-    response.topicMetadata.map(({ errorCode }) => errorCode),
-  )
+  try {
+    yield* apis.Metadata.encodeResponseInSteps(writer, apiVersion, response)
+    return new EncodedResponse(
+      writer.copy(),
+      response.topicMetadata.map(({ errorCode }) => errorCode),
+    )
+  } finally {
+    writer.close()
+  }
 }
 
 /** Creates a missing topic when that is wanted; the client asks again. */
@@ -128,23 +144,33 @@ function handle(
   const key = answers.key(normal, ctx)
   const remembered = key === undefined ? undefined : answers.get(key, cache.generation)
   if (remembered) return remembered
-  const names = all ? cache.topicNames() : new Set(request.topics)
-  const known: TopicMetadata[] = []
+  const known: [string, readonly PartitionInfo[]][] = []
   const missing: string[] = []
-  for (const topic of names) {
+  for (const topic of all ? cache.topicNames() : new Set(request.topics)) {
     const partitions = cache.partitionsOf(topic)
-    if (partitions) known.push(topicMetadata(cache, topic, partitions, ctx.listenerName, ctx.apiVersion))
+    if (partitions) known.push([topic, [...partitions.values()]])
     else missing.push(topic)
   }
+  const rest = clusterPart(broker, ctx.listenerName)
+  const { brokers } = cache
   if (missing.length > 0) {
-    return Promise.all(missing.map((topic) => missingTopic(broker, request, topic))).then((created) => ({
+    return Promise.all(missing.map((topic) => missingTopic(broker, request, topic))).then(async (created) => ({
       ...clusterPart(broker, ctx.listenerName),
-      topicMetadata: [...known, ...created],
+      topicMetadata: [...(await inSlices(broker.clock, SLICE_MS, topicsMetadata(brokers, known, ctx))), ...created],
     }))
   }
-  const answer = encode({ ...clusterPart(broker, ctx.listenerName), topicMetadata: known }, ctx.apiVersion)
+  const answer = inSlices(broker.clock, SLICE_MS, answerInSteps(rest, brokers, known, ctx))
   if (key !== undefined) answers.put(key, answer)
   return answer
+}
+
+function* answerInSteps(
+  rest: Omit<Response, 'topicMetadata'>,
+  brokers: Brokers,
+  known: KnownTopics,
+  ctx: Context,
+): Generator<void, EncodedResponse> {
+  return yield* encode({ ...rest, topicMetadata: yield* topicsMetadata(brokers, known, ctx) }, ctx.apiVersion)
 }
 
 function fail(request: Request, error: number): Response {

@@ -1,5 +1,6 @@
 import { AssertionError } from '../../base/assert.ts'
 import type { TopicPartition } from '../../base/ids.ts'
+import { inSlices } from '../../base/loop-slice.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import type { BrokerServices, HandlerEntry, RequestContext, ResponseInput } from '../request-types.ts'
@@ -7,6 +8,10 @@ import { uniquePartitions } from '../unique-partitions.ts'
 
 type Request = RequestOf<'OffsetFetch'>
 type Response = ResponseInput<'OffsetFetch'>
+
+/** How long a request may hold the loop, and how many partitions are looked up before the clock is looked at. */
+const SLICE_MS = 4
+const STEP = 64
 
 interface FetchedOffset extends TopicPartition {
   readonly offset: number
@@ -71,15 +76,44 @@ async function fetchFromZooKeeper(
   }
 }
 
+/** In steps: there may be a hundred thousand. When all of a group are asked for, they are those of one moment. */
+function* answerInSteps(broker: BrokerServices, request: Request, apiVersion: number): Generator<void, Response> {
+  const wanted = request.topics === null ? undefined : yield* wantedPartitions(request.topics)
+  const offsets: FetchedOffset[] = []
+  const add = (partitions: TopicPartition[] | null): number => {
+    const found = broker.groups.fetchOffsets(request.groupId, partitions)
+    for (const { topic, partition, offset, metadata } of found.offsets)
+      offsets.push({ topic, partition, offset, metadata, errorCode: ErrorCode.NONE })
+    return found.error
+  }
+  for (let from = 0; from === 0 || from < (wanted?.length ?? 0); from += STEP) {
+    const error = add(wanted?.slice(from, from + STEP) ?? null)
+    if (error !== ErrorCode.NONE) return failure(request, error, apiVersion)
+    yield
+  }
+  return answer(offsets)
+}
+
+function* wantedPartitions(topics: NonNullable<Request['topics']>): Generator<void, TopicPartition[]> {
+  const places = new Map<string, Set<number>>()
+  const wanted: TopicPartition[] = []
+  let step = 0
+  for (const { topic, partitions } of topics) {
+    const known = places.get(topic) ?? new Set()
+    places.set(topic, known)
+    for (const { partition } of partitions) {
+      if (++step % STEP === 0) yield
+      if (known.has(partition)) continue
+      known.add(partition)
+      wanted.push({ topic, partition })
+    }
+  }
+  return wanted
+}
+
 function handle(broker: BrokerServices, ctx: RequestContext<'OffsetFetch'>, request: Request): Response | Promise<Response> {
-  const partitions = partitionsOf(request)
-  if (ctx.apiVersion === 0)
-    return fetchFromZooKeeper(broker, request.groupId, partitions ?? []).then((offsets) => answer(offsets))
-  const { error, offsets } = broker.groups.fetchOffsets(request.groupId, partitions)
-  if (error !== ErrorCode.NONE) return failure(request, error, ctx.apiVersion)
-  return answer(
-    offsets.map(({ topic, partition, offset, metadata }) => ({ topic, partition, offset, metadata, errorCode: ErrorCode.NONE })),
-  )
+  if (ctx.apiVersion > 0) return inSlices(broker.clock, SLICE_MS, answerInSteps(broker, request, ctx.apiVersion))
+  return fetchFromZooKeeper(broker, request.groupId, partitionsOf(request) ?? []).then((offsets) => answer(offsets))
 }
 
 /** OffsetFetch: offsets of a consumer group, from its coordinator or (version 0) from ZooKeeper. */

@@ -1,25 +1,38 @@
-import type { HandlerEntry, ResponseInput } from '../request-types.ts'
+import { inSlices } from '../../base/loop-slice.ts'
+import type { BrokerServices, HandlerEntry, ResponseInput } from '../request-types.ts'
 
 type Description = ResponseInput<'DescribeGroups'>['groups'][number]
 
+/** How long a request may hold the loop. */
+const SLICE_MS = 4
+
+/** In steps: the groups may be many, and large. */
+function* describeInSteps(broker: BrokerServices, groupIds: readonly string[]): Generator<void, Description[]> {
+  const groups: Description[] = []
+  for (const groupId of groupIds) {
+    const { error, state, protocolType, protocol, members } = broker.groups.describe(groupId)
+    groups.push({
+      errorCode: error,
+      groupId,
+      state,
+      protocolType,
+      protocol,
+      members: members.map(({ memberId, clientId, clientHost, metadata, assignment }) => {
+        return { memberId, clientId, clientHost, memberMetadata: metadata, memberAssignment: assignment }
+      }),
+    })
+    yield
+  }
+  return groups
+}
+
+function* answerInSteps(broker: BrokerServices, groupIds: readonly string[]): Generator<void, ResponseInput<'DescribeGroups'>> {
+  return { throttleTimeMs: 0, groups: yield* describeInSteps(broker, groupIds) }
+}
+
 /** DescribeGroups: state and members of groups that this broker coordinates. */
 export const describeGroups: HandlerEntry<'DescribeGroups'> = {
-  handle: (broker, _ctx, { groupIds }) => ({
-    throttleTimeMs: 0,
-    groups: groupIds.map((groupId): Description => {
-      const { error, state, protocolType, protocol, members } = broker.groups.describe(groupId)
-      return {
-        errorCode: error,
-        groupId,
-        state,
-        protocolType,
-        protocol,
-        members: members.map(({ memberId, clientId, clientHost, metadata, assignment }) => {
-          return { memberId, clientId, clientHost, memberMetadata: metadata, memberAssignment: assignment }
-        }),
-      }
-    }),
-  }),
+  handle: (broker, _ctx, { groupIds }) => inSlices(broker.clock, SLICE_MS, answerInSteps(broker, groupIds)),
   fail: ({ groupIds }, errorCode) => ({
     throttleTimeMs: 0,
     groups: groupIds.map((groupId) => ({ errorCode, groupId, state: '', protocolType: '', protocol: '', members: [] })),

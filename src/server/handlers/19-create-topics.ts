@@ -1,3 +1,4 @@
+import { LoopSlice } from '../../base/loop-slice.ts'
 import { createTopic, createTopicWithAssignment } from '../../controller/topic-admin.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
@@ -12,6 +13,9 @@ import { topicErrors, whenLed } from '../topic-outcomes.ts'
 type Request = RequestOf<'CreateTopics'>
 type Wanted = Request['createTopicRequests'][number]
 type Response = ResponseInput<'CreateTopics'>
+
+/** How long beginning to make topics may hold the loop. */
+const SLICE_MS = 4
 
 const SUCCESS: ApiError = { code: ErrorCode.NONE, message: null }
 
@@ -64,7 +68,14 @@ async function createAll(broker: BrokerServices, wanted: readonly Wanted[], vali
   const mayCollide = ({ topic }: Wanted): boolean => /[._]/.test(topic)
   const outcomes = new Map<Wanted, TopicOutcome>()
   const create = async (one: Wanted) => outcomes.set(one, await createOne(broker, one, validateOnly))
-  await Promise.all(wanted.filter((one) => !mayCollide(one)).map(create))
+  const slice = new LoopSlice(broker.clock, SLICE_MS)
+  const creating: Promise<unknown>[] = []
+  for (const one of wanted) {
+    if (mayCollide(one)) continue
+    creating.push(create(one))
+    if (slice.isDue) await slice.turn()
+  }
+  await Promise.all(creating)
   for (const one of wanted.filter(mayCollide)) await create(one)
   return wanted.flatMap((one) => outcomes.get(one) ?? [])
 }

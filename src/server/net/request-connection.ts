@@ -1,12 +1,14 @@
 import { AssertionError } from '../../base/assert.ts'
 import { ByteReader, type ByteWriter, DecodeError } from '../../base/bytes.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { Clock } from '../../ports/clock.ts'
 import type { CloseReason, Connection, FrameReceiver } from '../../ports/net.ts'
 import type { ApiName } from '../../protocol/apis/index.ts'
 import { ApiKey } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import type { BrokerServices, RequestContext, ServedApi } from '../request-types.ts'
 import { EncodedResponse, LATER } from '../request-types.ts'
+import { decodeInSlices, encodeInSlices, isLongAnswer, isLongRequest } from './long-messages.ts'
 import type { RequestMeter, RequestMetrics, RequestTimes } from './request-metrics.ts'
 import type { WriterPool } from './writer-pool.ts'
 
@@ -21,6 +23,7 @@ export interface ConnectionHost {
   readonly maxRequestBytes: number
   /** Reads requests only when true (between start and shutdown). */
   readonly processing: boolean
+  readonly clock: Clock
   now(): number
   /** The connection has bytes to write or reading to resume: `flush` is called at the end of the read callback or of the turn. */
   scheduleFlush(connection: RequestConnection): void
@@ -47,6 +50,8 @@ class Slot implements RequestContext<ApiName>, RequestTimes {
   readonly correlationId: number
   readonly clientId: string
   response: AnyResponse | undefined
+  /** The body of a long response, encoded before its time to be sent. */
+  encoded: Buffer | undefined
   isDone = false
   meter: RequestMeter | undefined
   queueMs = 0
@@ -228,15 +233,45 @@ export class RequestConnection implements FrameReceiver {
       this.complete(slot, new EncodedResponse(UNSUPPORTED_API_VERSIONS))
       return
     }
-    const { api, entry } = slot.served
+    const { api } = slot.served
+    if (isLongRequest(api.key, bytes)) {
+      this.#isTaken = true
+      this.#pause(EXCLUSIVE)
+      void this.#startInSlices(slot, Buffer.from(reader.buffer.subarray(reader.position, reader.end)))
+      return
+    }
     let request: object
     try {
       request = api.decodeRequest(reader, slot.apiVersion) as object
     } catch (error) {
-      if (!(error instanceof DecodeError)) throw error
-      this.refuse(`cannot parse ${api.name} v${slot.apiVersion} from client ${slot.clientId}: ${error.message}`)
+      this.#cannotParse(slot, error)
       return
     }
+    this.#begin(slot, request, bytes, pipelined)
+  }
+
+  /** Nothing else of this connection is looked at meanwhile. */
+  async #startInSlices(slot: Slot, body: Buffer): Promise<void> {
+    let request: object
+    try {
+      request = await decodeInSlices(slot.served!.api, slot.apiVersion, body, this.#host.clock)
+    } catch (error) {
+      this.#cannotParse(slot, error)
+      return
+    }
+    if (this.#isClosed) return
+    this.#host.beginTurn()
+    this.#begin(slot, request, body.length, false)
+    this.#host.flushNow()
+  }
+
+  #cannotParse({ served, apiVersion, clientId }: Slot, error: unknown): void {
+    if (!(error instanceof DecodeError)) throw error
+    this.refuse(`cannot parse ${served?.api.name} v${apiVersion} from client ${clientId}: ${error.message}`)
+  }
+
+  #begin(slot: Slot, request: object, bytes: number, pipelined: boolean): void {
+    const { api, entry } = slot.served!
     const refusal = entry.check?.(request, slot.apiVersion)
     if (refusal !== undefined) {
       this.refuse(`${api.name} v${slot.apiVersion} from client ${slot.clientId}: ${refusal}`)
@@ -284,7 +319,7 @@ export class RequestConnection implements FrameReceiver {
       `[KafkaApi-${this.#host.services.brokerId}] Error when handling request ${api.name} v${slot.apiVersion}`,
       error,
     )
-    if (slot.isDone || this.#isClosed) return
+    if (slot.response !== undefined || slot.isDone || this.#isClosed) return
     const response = entry.fail(request, ErrorCode.UNKNOWN_SERVER_ERROR, slot.apiVersion) as object | undefined
     if (response) this.complete(slot, response)
     else this.refuse(`${api.name} failed and has no answer`)
@@ -295,10 +330,28 @@ export class RequestConnection implements FrameReceiver {
   /** `response` undefined: nothing is sent for this request. */
   complete(slot: Slot, response: AnyResponse | undefined): void {
     if (this.#isClosed) return
-    if (slot.isDone) throw new AssertionError(`${slot.served?.api.name} was answered twice`)
-    slot.isDone = true
+    if (slot.response !== undefined || slot.isDone) throw new AssertionError(`${slot.served?.api.name} was answered twice`)
     slot.response = response
     slot.doneMs = this.#host.now()
+    const isLong =
+      response !== undefined && !(response instanceof EncodedResponse) && isLongAnswer(slot.served!.api.key, response)
+    if (isLong) void this.#encodeInSlices(slot, response)
+    else this.#completed(slot)
+  }
+
+  async #encodeInSlices(slot: Slot, response: AnyResponse): Promise<void> {
+    try {
+      slot.encoded = await encodeInSlices(slot.served!.api, slot.apiVersion, response, this.#host.clock)
+    } catch (error) {
+      if (error instanceof AssertionError) throw error
+      this.#cannotSend(slot, error)
+      return
+    }
+    if (!this.#isClosed) this.#completed(slot)
+  }
+
+  #completed(slot: Slot): void {
+    slot.isDone = true
     if (this.#slots[0] !== slot) return
     while (this.#slots.length > 0 && this.#slots[0]!.isDone) {
       const answered = this.#slots.shift()!
@@ -340,18 +393,21 @@ export class RequestConnection implements FrameReceiver {
     try {
       writer.int32(0)
       writer.int32(slot.correlationId)
-      if (response instanceof EncodedResponse) writer.raw(response.body)
+      if (slot.encoded !== undefined) writer.raw(slot.encoded)
+      else if (response instanceof EncodedResponse) writer.raw(response.body)
       else slot.served!.api.encodeResponse(writer, slot.apiVersion, response as never)
       writer.patchInt32(start, writer.position - start - 4 + writer.deferredBytes - deferred)
     } catch (error) {
       if (error instanceof AssertionError) throw error
       writer.rewind(start)
-      this.#host.log.error(
-        `[SocketServer] ${this.id}: cannot send the answer of ${slot.served?.api.name} v${slot.apiVersion}`,
-        error,
-      )
-      this.close()
+      this.#cannotSend(slot, error)
     }
+  }
+
+  #cannotSend({ served, apiVersion }: Slot, error: unknown): void {
+    if (this.#isClosed) return
+    this.#host.log.error(`[SocketServer] ${this.id}: cannot send the answer of ${served?.api.name} v${apiVersion}`, error)
+    this.close()
   }
 
   #acquireWriter(): ByteWriter {

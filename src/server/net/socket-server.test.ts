@@ -46,9 +46,16 @@ interface Fixture {
 }
 
 async function fixture(
-  options: { maxIdleMs?: number; perIp?: number; metadata?: ErasedHandler['handle']; keepsReading?: boolean } = {},
+  options: {
+    maxIdleMs?: number
+    perIp?: number
+    metadata?: ErasedHandler['handle']
+    keepsReading?: boolean
+    maxBytes?: number
+    clock?: VirtualClock
+  } = {},
 ): Promise<Fixture> {
-  const clock = new VirtualClock()
+  const clock = options.clock ?? new VirtualClock()
   const net = new TestNet()
   const { logger, lines } = memoryLogger('warn')
   const produces: Fixture['produces'] = new Map()
@@ -60,7 +67,7 @@ async function fixture(
     log: logger,
     metrics: new MetricRegistry(),
     listeners: [{ listenerName: 'PLAINTEXT', securityProtocol: 'PLAINTEXT', host: '', port: 0 }],
-    maxRequestBytes: 1000,
+    maxRequestBytes: options.maxBytes ?? 1000,
     maxIdleMs: options.maxIdleMs ?? -1,
     maxConnectionsPerIp: options.perIp ?? 100,
     maxConnectionsPerIpOverrides: new Map([['10.0.0.9', 0]]),
@@ -92,6 +99,12 @@ async function fixture(
 const emptyMetadata = (controllerId = -1): object => ({ brokers: [], controllerId, topicMetadata: [] })
 const produced = (offset: number): never =>
   ({ responses: [{ topic: 't', partitionResponses: [{ partition: 0, errorCode: 0, baseOffset: offset }] }] }) as never
+function encoded(response: object): Buffer {
+  const writer = new ByteWriter()
+  apis.Metadata.encodeResponse(writer, 1, response as never)
+  return writer.copy()
+}
+
 const ids = (connection: TestConnection): number[] => connection.answers().map(({ correlationId }) => correlationId)
 const turn = (): Promise<void> => Promise.resolve().then(() => {})
 
@@ -163,6 +176,88 @@ test('what the end of a turn gives to those who wait is written before the reque
   assert.deepEqual(seen, [[1], 0])
   await turn()
   assert.deepEqual(ids(producer), [2])
+})
+
+/** Every look at the time takes a millisecond: long work needs many turns. */
+class SlowClock extends VirtualClock {
+  turns = 0
+  #lost = 0
+
+  override now(): number {
+    return super.now() + this.#lost++
+  }
+
+  override soon(fn: () => void): void {
+    this.turns++
+    setImmediate(fn)
+  }
+}
+
+const longFrame = (correlationId: number): Buffer =>
+  frame('Metadata', 1, correlationId, { topics: Array.from({ length: 8000 }, (_, i) => `topic-${i}`) })
+const longMetadata = (): object => ({
+  brokers: [],
+  controllerId: -1,
+  topicMetadata: Array.from({ length: 4000 }, (_, i) => ({
+    errorCode: 3,
+    topic: `topic-${i}`,
+    isInternal: false,
+    partitionMetadata: [],
+  })),
+})
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 5000 && !condition(); i++) await new Promise<void>((resolve) => setImmediate(resolve))
+  assert.ok(condition())
+}
+
+test('a long request is read and a long answer is made in many turns; what comes behind it waits, and answers keep the order', async () => {
+  const clock = new SlowClock()
+  let topics = 0
+  const { open, produces } = await fixture({
+    clock,
+    maxBytes: 1 << 20,
+    metadata: (_broker, _ctx, request) => {
+      topics = request.topics.length
+      return longMetadata()
+    },
+  })
+  const connection = open()
+  connection.receive(longFrame(1), produceFrame(2), metadataFrame(3))
+  assert.deepEqual([topics, [...produces.keys()], connection.isPaused], [0, [], true])
+  await until(() => topics > 0)
+  assert.equal(topics, 8000)
+  assert.ok(clock.turns > 20, `${clock.turns}`)
+  assert.deepEqual([ids(connection), [...produces.keys()]], [[], []])
+  const before = clock.turns
+  await until(() => produces.has(2))
+  assert.ok(clock.turns - before > 10, `${clock.turns - before}`)
+  assert.deepEqual(ids(connection), [1])
+  const [first] = connection.answers()
+  assert.deepEqual(apis.Metadata.decodeResponse(new ByteReader(first!.body), 1), {
+    ...apis.Metadata.decodeResponse(new ByteReader(encoded(longMetadata())), 1),
+  })
+})
+
+test('a long request that cannot be parsed closes the connection; one whose connection goes is dropped', async () => {
+  let handled = 0
+  const { open, lines } = await fixture({
+    clock: new SlowClock(),
+    maxBytes: 1 << 20,
+    metadata: () => {
+      handled++
+      return emptyMetadata()
+    },
+  })
+  const bad = open()
+  bad.receive(longFrame(1).subarray(0, -5))
+  await until(() => bad.isEnded)
+  assert.match(lines.join(' '), /cannot parse Metadata v1 .*topics\[7999\]/)
+  const gone = open()
+  gone.receive(longFrame(2))
+  gone.receiver.onClose('remote')
+  for (let i = 0; i < 500; i++) await new Promise<void>((resolve) => setImmediate(resolve))
+  assert.equal(handled, 0)
 })
 
 test('requests answered inside one read leave in one write', async () => {

@@ -86,6 +86,10 @@ export class SocketServer implements ConnectionHost {
     return this.#connections.size
   }
 
+  get clock(): Clock {
+    return this.#options.clock
+  }
+
   now(): number {
     return this.#options.clock.now()
   }
