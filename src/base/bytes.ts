@@ -208,6 +208,9 @@ function isTextAt(text: string, buffer: Buffer, at: number): boolean {
 /** Memory of writers that were not given a pool. */
 export const sharedPool: BufferPool = new BufferPool()
 
+/** What a writer begins with; the pool leaves such small memory to the runtime. */
+const FIRST_BYTES = 4096
+
 /** Up to here a loop is faster than a call into native code. */
 const SHORT_TEXT = 48
 
@@ -229,8 +232,10 @@ export class ByteWriter {
   private readonly deferred: { readonly at: number; readonly pieces: RecordPieces }[] = []
   /** Their size. */
   deferredBytes = 0
+  /** The small buffer that it began with, while a larger one is in use. */
+  private first: Buffer | undefined
 
-  constructor(initialSize = 4096, pool: BufferPool = sharedPool) {
+  constructor(initialSize = FIRST_BYTES, pool: BufferPool = sharedPool) {
     this.pool = pool
     this.buffer = pool.acquire(initialSize)
   }
@@ -295,6 +300,16 @@ export class ByteWriter {
     this.position = 0
   }
 
+  /** `reset`, and back to the buffer that it began with: no new one for the next use. */
+  shrink(): this {
+    this.reset()
+    if (this.first === undefined) return this
+    this.pool.release(this.buffer)
+    this.buffer = this.first
+    this.first = undefined
+    return this
+  }
+
   /** Room for `bytes` more; returns the position before and moves on. */
   reserve(bytes: number): number {
     const at = this.position
@@ -306,7 +321,8 @@ export class ByteWriter {
   private grow(needed: number): void {
     const larger = this.pool.acquire(Math.max(needed, Math.min(this.buffer.length * 2, this.buffer.length + 16 * 1024 * 1024)))
     this.buffer.copy(larger, 0, 0, this.position)
-    this.pool.release(this.buffer)
+    if (this.first === undefined && this.buffer.length <= FIRST_BYTES) this.first = this.buffer
+    else this.pool.release(this.buffer)
     this.buffer = larger
   }
 

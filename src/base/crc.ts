@@ -3,7 +3,7 @@ import * as zlib from 'node:zlib'
 
 /**
  * CRC-32 (message formats 0 and 1, snapshots' checkpoints) and CRC-32C (format 2). Large inputs go to native code: @node-rs/crc32 and
- * zlib.crc32. Small ones, and every input where native code is missing, go through tables, eight bytes at a time.
+ * zlib.crc32. (1.10.7 exactly: 1.10.8 was built without the interleaved CRC-32C, 167 instead of 37 µs per MiB on an AMD EPYC.) Small ones, and every input where native code is missing, go through tables, eight bytes at a time.
  */
 
 type NativeCrc = (bytes: Uint8Array, initial: number) => number

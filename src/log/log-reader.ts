@@ -258,6 +258,7 @@ class SegmentSlice implements RecordsSlice, RecordPieces {
     if (this.#segment.cuts !== this.#cuts) throw new Error(`${this.#segment.path} was cut while its bytes were held`)
     const read = this.#readInto(target, offset, this.size, this.#position)
     if (read < this.size) this.#reader.failed(() => this.#tooShort(read))
+    this.#segment.noteRead(target, offset, offset + this.size, this.#position)
   }
 
   get pieces(): RecordPieces | undefined {

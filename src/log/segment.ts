@@ -15,6 +15,7 @@ import {
   TXN_INDEX_SUFFIX,
 } from './file-names.ts'
 import { OffsetIndex } from './offset-index.ts'
+import { ReadPositions } from './read-positions.ts'
 import type { TailRing } from './tail-cache.ts'
 import { NO_TIMESTAMP, TimeIndex } from './time-index.ts'
 import { TransactionIndex } from './transaction-index.ts'
@@ -73,8 +74,10 @@ export class LogSegment implements ByteSource {
   #recentOffsets = NOTHING_RECENT
   #recentPositions = NOTHING_RECENT
   #recentCount = 0
+  #stops: ReadPositions | undefined
   #pins = 0
   #closing = false
+  #isRemoved = false
 
   /** `names`: files in the folder. The `.log` file must be there, or is created when `isNew`. */
   constructor(
@@ -281,7 +284,18 @@ export class LogSegment implements ByteSource {
       }
       break
     }
+    const stop = from === 0 && this.#stops !== undefined ? this.#stops.find(offset) : -1
+    if (stop >= 0) {
+      found.size = this.#stops!.sizeAt(stop)
+      return this.#stops!.positionAt(stop)
+    }
     return this.translate(offset, from) ? found.position : -1
+  }
+
+  /** `bytes[start, end)` was read from `position` on, a batch boundary: whoever got them asks next for the batch that they end in. */
+  noteRead(bytes: Buffer, start: number, end: number, position: number): void {
+    this.#stops ??= new ReadPositions()
+    this.#stops.learn(bytes, start, end, position)
   }
 
   /** A batch boundary at or before the batch that holds `offset`. */
@@ -329,6 +343,7 @@ export class LogSegment implements ByteSource {
     this.size = this.#fileBytes = size
     this.cuts++
     this.#recentCount = 0
+    this.#stops?.clear()
     this.tail?.truncate(size)
   }
 
@@ -376,13 +391,13 @@ export class LogSegment implements ByteSource {
     this.#closing = true
     this.tail = undefined
     if (this.#pins > 0) return
-    this.#file?.close()
+    const file = this.#file
     this.#file = undefined
+    if (this.#isRemoved && file?.closeOffLoop !== undefined) file.closeOffLoop()
+    else file?.close()
     this.offsetIndex.abandon()
     this.timeIndex.abandon()
   }
-
-  #isRemoved = false
 
   /** Keeps the files open across an asynchronous operation. */
   pin(): void {

@@ -22,13 +22,27 @@ const root = fs.mkdtempSync(`${tmpdir()}/samsa-log-`)
 after(() => fs.rmSync(root, { recursive: true, force: true }))
 let beds = 0
 
-async function bed(overrides: Partial<LogConfig> = {}) {
+async function bed(overrides: Partial<LogConfig> = {}, disk = createNodeDisk(sender)) {
   const directory = `${root}/${beds++}`
   fs.mkdirSync(directory)
   const config = logConfig({ maxMessageBytes: 2 * MIB, ...overrides })
-  const { manager, clock } = openManager(createNodeDisk(sender), { defaultConfig: config, logDirs: [directory] })
+  const { manager, clock } = openManager(disk, { defaultConfig: config, logDirs: [directory] })
   await finish(clock, manager.start(new Map()))
   return { manager, clock, log: manager.getOrCreate('t', 0, config, true) }
+}
+
+/** The descriptor is closed, within a second. */
+async function givenBack(fd: number): Promise<void> {
+  for (const end = Date.now() + 1000; Date.now() < end; ) {
+    try {
+      fs.fstatSync(fd)
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, 'EBADF')
+      return
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  assert.fail('the file is still open')
 }
 
 function append(log: PartitionLog, bytes: number, mark: number): void {
@@ -88,7 +102,38 @@ describe('records that the system sends from the file', { skip: !sender.isAvaila
     assert.equal(fs.readSync(range!.fd, bytes, 0, bytes.length, range!.position), warm.size)
     assert.ok(bytes.equals(wanted))
     warm.pieces!.letGo()
-    assert.throws(() => fs.fstatSync(range!.fd), { code: 'EBADF' }, 'given back')
+    await givenBack(range!.fd)
+  })
+
+  it('of a removed segment are given back off the loop: closing the file frees all of its pages', async () => {
+    const closes = new Map<string, string[]>()
+    const note = (path: string, how: string) => closes.set(path, [...(closes.get(path) ?? []), how])
+    const disk = createNodeDisk(sender)
+    const open = disk.open
+    disk.open = (path, mode) => {
+      const file = open(path, mode)
+      const { close, closeOffLoop } = file
+      file.close = () => {
+        note(path, 'close')
+        close.call(file)
+      }
+      file.closeOffLoop = () => {
+        note(path, 'off the loop')
+        closeOffLoop!.call(file)
+      }
+      return file
+    }
+    const { log, clock } = await bed({ segmentBytes: 600_000, retentionBytes: 1, fileDeleteDelayMs: 10 }, disk)
+    for (let i = 0; i < 6; i++) append(log, 250_000, i)
+    const { path } = log.segments.at(0)!
+    const pieces = read(log, 0).pieces!
+    pieces.hold()
+    log.highWatermark = log.logEndOffset
+    assert.ok(log.deleteOldSegments() > 0)
+    await clock.advance(1000)
+    assert.equal(closes.get(path), undefined, 'held')
+    pieces.letGo()
+    assert.deepEqual(closes.get(path), ['off the loop'])
   })
 })
 

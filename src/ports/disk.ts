@@ -39,6 +39,8 @@ export interface DiskFile {
   /** fsync on the loop: only for start-up, shutdown and small checkpoint files. */
   fsyncSync(): void
   close(): void
+  /** The same, where it may take long: whoever closes a removed file last has its pages freed. No error is told. Undefined: `close` is quick. */
+  closeOffLoop?(): void
 }
 
 /** The file system. Paths are absolute. All methods throw `DiskError`. */

@@ -35,8 +35,8 @@ export interface GroupCoordinatorOptions {
   readonly log: Logger
 }
 
-/** Largest piece of a partition that is decoded in one go: a large partition must not stall the loop. */
-const MAX_LOAD_PIECE = 512 * 1024
+/** Largest piece of a partition that is decoded in one go, some thousand offsets: code that runs for the first time takes ten times as long. */
+const MAX_LOAD_PIECE = 64 * 1024
 
 export interface OffsetsAnswer {
   readonly error: number

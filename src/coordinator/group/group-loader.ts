@@ -109,7 +109,7 @@ export class GroupLoader {
     return offsets
   }
 
-  /** All groups that were found: those with a record, and those that have only offsets. */
+  /** All groups that were found: those with a record, and those that have only offsets. To be asked once. */
   groups(): Group[] {
     const groups = new Map<string, Group>()
     for (const [groupId, record] of this.#records) groups.set(groupId, Group.fromRecord(groupId, record))
@@ -118,9 +118,7 @@ export class GroupLoader {
       if (group === undefined) groups.set(groupId, (group = new Group(groupId)))
       return group
     }
-    for (const [groupId, offsets] of this.#offsets) {
-      for (const offset of offsets.values()) groupOf(groupId).offsets.load(offset)
-    }
+    for (const [groupId, offsets] of this.#offsets) if (offsets.size > 0) groupOf(groupId).offsets.load(offsets)
     for (const [producer, byGroup] of this.#transactional) {
       for (const [groupId, offsets] of byGroup) {
         for (const offset of offsets.values()) groupOf(groupId).offsets.loadTransactional(producer, offset)

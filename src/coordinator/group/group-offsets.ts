@@ -18,7 +18,7 @@ export interface AppendedOffset {
  * the records between `prepare` and `appended` or `failed`.
  */
 export class GroupOffsets {
-  readonly #committed = new Map<string, AppendedOffset>()
+  #committed = new Map<string, AppendedOffset>()
   /** The latest one in flight per partition. */
   readonly #pending = new Map<string, CommittedOffset>()
   /** Appended in a transaction that is still open, by producer id. */
@@ -49,17 +49,17 @@ export class GroupOffsets {
     for (const { committed } of this.#committed.values()) yield committed
   }
 
-  /** From the log at load; later records are given later. */
-  load(offset: AppendedOffset): void {
-    const { committed } = offset
-    this.#committed.set(offsetKeyOf(committed.topic, committed.partition), offset)
-    this.#earliestExpiry = Math.min(this.#earliestExpiry, committed.expireTimestamp)
+  /** All from the log at load, by `offsetKeyOf`. The map is this object's from now on: a large group is not put together again. */
+  load(offsets: Map<string, AppendedOffset>): void {
+    this.#committed = offsets
+    for (const { committed } of offsets.values()) this.#earliestExpiry = Math.min(this.#earliestExpiry, committed.expireTimestamp)
   }
 
   #put(key: string, offset: AppendedOffset): void {
     const present = this.#committed.get(key)
     if (present !== undefined && present.appendedAt >= offset.appendedAt) return
-    this.load(offset)
+    this.#committed.set(key, offset)
+    this.#earliestExpiry = Math.min(this.#earliestExpiry, offset.committed.expireTimestamp)
   }
 
   // ---- commits

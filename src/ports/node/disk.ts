@@ -130,6 +130,12 @@ class NodeFile implements DiskFile {
     attempt(this.path, () => fs.closeSync(this.#fd))
   }
 
+  closeOffLoop(): void {
+    if (this.#closed) return
+    this.#closed = true
+    fs.close(this.#fd, () => {})
+  }
+
   /** The descriptor; a number that may by now belong to another file is never used. */
   #open(): number {
     if (this.#closed) throw new DiskError('EBADF', this.path, `EBADF: ${this.path} is closed`)

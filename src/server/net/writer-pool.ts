@@ -13,7 +13,7 @@ export class WriterPool {
   }
 
   release(writer: ByteWriter): void {
-    if (writer.buffer.length > KEEP_BYTES || this.#free.length >= KEEP_WRITERS) writer.close()
-    else this.#free.push(writer.reset())
+    if (this.#free.length >= KEEP_WRITERS) writer.close()
+    else this.#free.push(writer.buffer.length > KEEP_BYTES ? writer.shrink() : writer.reset())
   }
 }
