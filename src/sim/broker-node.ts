@@ -15,7 +15,6 @@ import type { SimZooKeeper } from './zookeeper.ts'
 
 export const BROKER_PORT = 9092
 export const LOG_DIRS: readonly string[] = ['/data/a', '/data/b']
-const SYNC_MS = 3
 
 /** The process dies inside a disk call. */
 class CrashSignal extends Error {
@@ -36,6 +35,16 @@ export interface PortWrappers {
   readonly disk?: (disk: MemoryDisk) => Disk
 }
 
+/** What a machine is like, and what its owner has not noticed. */
+export interface Machine {
+  /** How long a sync takes, milliseconds. */
+  readonly syncMs: number
+  /** By how much a timer rings late, at most, milliseconds. */
+  readonly timersLateMs: number
+}
+
+export const GOOD_MACHINE: Machine = { syncMs: 3, timersLateMs: 0 }
+
 export interface BrokerNodeOptions {
   readonly id: number
   readonly world: World
@@ -44,6 +53,7 @@ export interface BrokerNodeOptions {
   readonly wrappers: PortWrappers
   /** Of its clocks, in 64ths. */
   readonly drift: number
+  readonly machine: Machine
 }
 
 /** One machine with a disk, and the broker that runs on it or not: the production wiring of `server/broker.ts` over simulated ports. */
@@ -76,7 +86,7 @@ export class BrokerNode {
         soon: (fn) => (this.process?.clock ?? clock).soon(fn),
       },
       rng: rng.fork(`disk ${options.id}`),
-      syncDelayMs: SYNC_MS,
+      syncDelayMs: options.machine.syncMs,
       readDelayMs: 1,
     })
     for (const logDir of LOG_DIRS) this.disk.makeDirectory(logDir)
@@ -95,7 +105,10 @@ export class BrokerNode {
     this.starts++
     this.hadDiskTrouble = false
     const life = this.starts
-    const clock = new ProcessClock(world.clock, (run) => this.#enter(run), this.#options.drift)
+    const { drift, machine } = this.#options
+    const rng = world.rng.fork(`timers ${id} ${life}`)
+    const late = () => (machine.timersLateMs > 0 ? rng.next() * machine.timersLateMs : 0)
+    const clock = new ProcessClock(world.clock, (run) => this.#enter(run), drift, late)
     clock.wallSkew = this.#wallSkew
     network.boot(this.host)
     const open = zooKeeper.connections(this.host, clock)

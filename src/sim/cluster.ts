@@ -1,6 +1,6 @@
 import { parseBrokerConfig } from '../server/config/broker-config.ts'
-import type { PortWrappers } from './broker-node.ts'
-import { BROKER_PORT, BrokerNode, LOG_DIRS } from './broker-node.ts'
+import type { Machine, PortWrappers } from './broker-node.ts'
+import { BROKER_PORT, BrokerNode, GOOD_MACHINE, LOG_DIRS } from './broker-node.ts'
 import type { World } from './world.ts'
 import { SimZooKeeper } from './zookeeper.ts'
 
@@ -11,6 +11,7 @@ export interface ClusterOptions {
   readonly wrappers?: PortWrappers
   /** How wrong the clocks of each broker go, in 64ths; missing: not at all. */
   readonly drifts?: readonly number[]
+  readonly machine?: Machine
 }
 
 export const SESSION_TIMEOUT_MS = 2000
@@ -83,6 +84,7 @@ export class Cluster {
         config,
         wrappers: options.wrappers ?? {},
         drift: options.drifts?.[id] ?? 0,
+        machine: options.machine ?? GOOD_MACHINE,
       })
     })
   }

@@ -1,6 +1,9 @@
 import type { SeededRng } from '../ports/memory/seeded-rng.ts'
+import type { Machine } from './broker-node.ts'
+import { GOOD_MACHINE } from './broker-node.ts'
 import type { Fault, FaultWeights } from './nemesis.ts'
 import { planFaults } from './nemesis.ts'
+import { oddSettings } from './odd-settings.ts'
 import type { NetWeather } from './world.ts'
 import { FINE_WEATHER } from './world.ts'
 
@@ -14,6 +17,7 @@ export interface RunPlan {
   readonly replication: number
   readonly properties: Readonly<Record<string, string>>
   readonly weather: NetWeather
+  readonly machine: Machine
   readonly slowZooKeeperMs: number
   readonly faultsMs: number
   readonly faults: readonly Fault[]
@@ -213,7 +217,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     pauseMs: 4000,
     properties: { 'replica.high.watermark.checkpoint.interval.ms': '600000', 'replica.fetch.max.bytes': '100' },
     workload: { idempotent: 1, all: 1, consumers: 1, pauseMs: 50 },
-    reaches: ['isr shrinks', 'isr grows', 'leader with a stale high watermark', 'follower truncates'],
+    reaches: ['isr shrinks', 'isr grows', 'leader with a stale high watermark', 'no replica may lead'],
   },
   late: {
     about: 'connections whose bytes come long after what was sent later over new ones (H9)',
@@ -269,7 +273,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       expireSegments: 8,
       deleteRecords: 3,
     },
-    properties: { 'log.cleaner.backoff.ms': '200' },
+    properties: { 'log.cleaner.backoff.ms': '400' },
     faultsMs: 26_000,
     pauseMs: 1600,
     workload: { keyed: 2, expiring: 2, idempotent: 0, all: 0, consumers: 0, pauseMs: 80 },
@@ -300,6 +304,8 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   },
 }
 
+/** Seeds whose reads all end in the middle of something; whose disks are slow; whose timers are late. */
+const ODD_SHARE = 0.1
 /** Some mistakes show only after a long history; the others are found sooner in two short ones. */
 const FAULTS_MS: readonly number[] = [10_000, 20_000]
 
@@ -311,6 +317,7 @@ export function planRun(rng: SeededRng, presetName: string): RunPlan {
   const brokers = preset.brokers ?? (shape.next() < 0.25 ? [1, 2, 4, 5][shape.int(0, 4)]! : 3)
   const drifts = Array.from({ length: brokers }, () => shape.int(-2, 3))
   const isFine = rng.next() < 0.3
+  const odd = rng.fork('odd machine')
   const weights = preset.isSwarm ? someOf(rng, preset.weights) : preset.weights
   const longest = preset.pauseMs ?? 2000
   const pauseMs = longest / 6 + rng.next() * longest
@@ -321,10 +328,17 @@ export function planRun(rng: SeededRng, presetName: string): RunPlan {
     drifts: shape.next() < 0.2 ? drifts : [],
     partitions: preset.partitions ?? rng.int(1, 4),
     replication: Math.min(3, brokers),
-    properties: { ...drawnProperties(rng), ...preset.properties },
-    weather: isFine
-      ? FINE_WEATHER
-      : { delayMs: [0.1, 1 + rng.next() * 10], lateShare: rng.next() * 0.03, lateMs: rng.next() * 600 },
+    properties: { ...drawnProperties(rng), ...oddSettings(rng.fork('odd settings')), ...preset.properties },
+    weather: {
+      ...(isFine
+        ? FINE_WEATHER
+        : { delayMs: [0.1, 1 + rng.next() * 10], lateShare: rng.next() * 0.03, lateMs: rng.next() * 600 }),
+      ...(odd.next() < ODD_SHARE && { splitShare: 1 }),
+    },
+    machine: {
+      syncMs: odd.next() < ODD_SHARE ? 30 : GOOD_MACHINE.syncMs,
+      timersLateMs: odd.next() < ODD_SHARE ? 40 : GOOD_MACHINE.timersLateMs,
+    },
     slowZooKeeperMs: rng.next() < 0.5 ? 2 : rng.next() * 60,
     faultsMs,
     faults: planFaults(rng.fork('faults'), { weights, durationMs: faultsMs, pauseMs, brokers }),
@@ -337,7 +351,7 @@ export function planRun(rng: SeededRng, presetName: string): RunPlan {
  * How many times slower than the densest the clients of a seed are. What finds mistakes is a fault while something is on its way, and of ten
  * records one is enough for that; a dense seed costs as much as three sparse ones and is needed for what only many records do.
  */
-const PACES: readonly number[] = [1, 3, 10, 10, 10, 10]
+const PACES: readonly number[] = [1, 4, 4, 10, 10, 10, 10, 10]
 
 function paced(workload: Workload, paces: readonly number[], rng: SeededRng): Workload {
   return { ...workload, pauseMs: workload.pauseMs * paces[rng.int(0, paces.length)]! }

@@ -17,8 +17,14 @@ export class ProcessClock implements Clock {
   /** Milliseconds of this machine's clocks in one of the world's. */
   readonly rate: number
 
-  /** `onEnter` runs what is handed to it as this process. `drift` in 64ths: 1 goes 1.6 % fast. Sums of time stay exact with such rates. */
-  constructor(world: Clock, onEnter: (run: () => void) => void = (run) => run(), drift = 0) {
+  readonly #late: () => number
+
+  /**
+   * `onEnter` runs what is handed to it as this process. `drift` in 64ths: 1 goes 1.6 % fast. Sums of time stay exact with such rates. `late`
+   * draws by how many milliseconds the next timer rings after its time, as on a machine with other work.
+   */
+  constructor(world: Clock, onEnter: (run: () => void) => void = (run) => run(), drift = 0, late: () => number = () => 0) {
+    this.#late = late
     this.rate = 1 + drift / 64
     this.#world = world
     this.#onEnter = onEnter
@@ -43,7 +49,7 @@ export class ProcessClock implements Clock {
   timer(delayMs: Millis, fn: () => void): Timer {
     if (!this.#alive) return { cancel: () => {} }
     let cancelled = false
-    const timer = this.#world.timer(delayMs / this.rate, () =>
+    const timer = this.#world.timer(delayMs / this.rate + this.#late(), () =>
       this.enter(() => {
         if (!cancelled) fn()
       }),

@@ -46,6 +46,8 @@ const COMPACTED = 'compacted'
 export interface RunOptions {
   readonly seed: number
   readonly preset: string
+  /** Instead of what is drawn: a run that was found once is so kept when seeds draw something else. */
+  readonly plan?: Partial<RunPlan>
   /** Instead of the drawn ones. */
   readonly faults?: readonly Fault[]
   /** Added to `server.properties` of all brokers, after the drawn ones. */
@@ -97,8 +99,9 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
   const drawn = planRun(new SeededRng(`${preset} ${seed}`), preset)
   const plan: RunPlan = {
     ...drawn,
-    faults: options.faults ?? drawn.faults,
-    properties: { ...drawn.properties, ...options.properties },
+    ...options.plan,
+    faults: options.faults ?? options.plan?.faults ?? drawn.faults,
+    properties: { ...(options.plan?.properties ?? drawn.properties), ...options.properties },
   }
   const world = new World(seed, plan.weather, options.isVerbose)
   world.only = options.only
@@ -144,6 +147,7 @@ class Run {
       brokers: plan.brokers,
       properties: plan.properties,
       drifts: plan.drifts,
+      machine: plan.machine,
       wrappers: portWrappers(this.#breaks),
     })
     this.#history = new History(world)

@@ -111,5 +111,8 @@ test('the brokers of a group seed recover when a leader missed an epoch of its o
     { kind: 'preferredElection', at: 9875, forMs: 1243, broker: 0, other: 1, draw: 216 },
     { kind: 'preferredElection', at: 10896, forMs: 232, broker: 1, other: 2, draw: 60 },
   ]
-  assert.deepEqual((await runSeed({ seed: 1, preset: 'groups', faults })).violations, [])
+  const { workload } = planRun(new SeededRng('groups 1'), 'groups')
+  const plan = { faults, faultsMs: 20_000, workload: { ...workload, pauseMs: 60 } }
+  const properties = { 'replica.fetch.wait.max.ms': '300' }
+  assert.deepEqual((await runSeed({ seed: 1, preset: 'groups', plan, properties })).violations, [])
 })

@@ -1,3 +1,4 @@
+import type { MemoryNetworkOptions } from '../ports/memory/memory-net.ts'
 import { MemoryNetwork } from '../ports/memory/memory-net.ts'
 import { SeededRng } from '../ports/memory/seeded-rng.ts'
 import { stepSettled, VirtualClock } from '../ports/memory/virtual-clock.ts'
@@ -18,6 +19,8 @@ export interface NetWeather {
   /** Share of writes that are late, and by at most how many milliseconds. Order within a connection stays. */
   readonly lateShare: number
   readonly lateMs: number
+  /** Of the reads that end inside a frame, at a place that is drawn; default a tenth. */
+  readonly splitShare?: number
 }
 
 /** Reads that end inside a frame: enough to meet every place, few enough not to be most of the events. */
@@ -50,8 +53,8 @@ export class World {
     this.rng = new SeededRng(seed)
     this.trace = new Trace(() => this.clock.now(), isVerbose)
     const late = this.rng.fork('late')
-    const { delayMs, lateShare, lateMs } = weather
-    this.network = new WeatherNetwork(this.clock, this.rng.fork('net'), delayMs, () =>
+    const { delayMs, lateShare, lateMs, splitShare = SPLIT_SHARE } = weather
+    this.network = new WeatherNetwork(this.clock, this.rng.fork('net'), { delayMs, splitShare }, () =>
       lateShare > 0 && late.next() < lateShare ? late.next() * lateMs : 0,
     )
   }
@@ -101,8 +104,8 @@ export class World {
 class WeatherNetwork extends MemoryNetwork {
   readonly #late: () => number
 
-  constructor(clock: VirtualClock, rng: SeededRng, delayMs: readonly [number, number], late: () => number) {
-    super(clock, rng, { delayMs, splitShare: SPLIT_SHARE })
+  constructor(clock: VirtualClock, rng: SeededRng, options: MemoryNetworkOptions, late: () => number) {
+    super(clock, rng, options)
     this.#late = late
   }
 

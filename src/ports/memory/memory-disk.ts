@@ -441,8 +441,18 @@ function usedBytes(node: Node): number {
   return sum
 }
 
-function namesOf(path: string): string[] {
-  return path.split('/').filter((name) => name !== '' && name !== '.')
+/** Paths that were cut before: the same few hundred come again and again. */
+const cut = new Map<string, readonly string[]>()
+const MOST_CUT = 10_000
+
+function namesOf(path: string): readonly string[] {
+  let names = cut.get(path)
+  if (names === undefined) {
+    names = path.split('/').filter((name) => name !== '' && name !== '.')
+    if (cut.size >= MOST_CUT) cut.clear()
+    cut.set(path, names)
+  }
+  return names
 }
 
 function baseName(path: string): string {
