@@ -57,7 +57,7 @@ export async function brokerChange(term: Term): Promise<void> {
 
 export function addBroker(term: Term, broker: BrokerRegistration): void {
   term.ctx.brokers.set(broker.brokerId, broker)
-  term.rpc.addBroker(broker)
+  term.rpc.addBroker(broker, (isUp) => term.readAhead.onLink(broker.brokerId, isUp))
 }
 
 function dropBroker(term: Term, id: BrokerId): void {
@@ -124,6 +124,7 @@ export function bringReplicasOnline(term: Term, broker: BrokerId): void {
 async function replicasLost(term: Term, ids: readonly BrokerId[]): Promise<void> {
   term.log.info(`Broker failure callback for ${ids.join(',')}`)
   await replicasWentOffline(term, new Map(ids.map((id) => [id, [...term.ctx.partitionsOn(id)]])))
+  for (const id of ids) term.readAhead.forget(id)
 }
 
 export async function replicasWentOffline(term: Term, replicas: ReadonlyMap<BrokerId, readonly PartitionEntry[]>): Promise<void> {

@@ -9,6 +9,7 @@ import { dispatch } from './dispatch.ts'
 import { CONTROLLER_STATES, type ControllerEvent, EventQueue, type ShutdownDone, SURVIVE_RESIGNATION } from './events.ts'
 import { failover } from './failover.ts'
 import { prefixed } from './log-lines.ts'
+import { ReadAhead } from './read-ahead.ts'
 import { RequestBatch } from './request-batch.ts'
 import { ControllerStats } from './stats.ts'
 import { ControllerMovedError, ControllerSessionExpiredError, type Term } from './term.ts'
@@ -252,6 +253,7 @@ class KafkaController implements Controller {
       fence,
       batch,
       watches,
+      readAhead: new ReadAhead(ctx, zk, clock),
       config,
       ...this.logs(fence.controllerEpoch),
       stats,
@@ -286,6 +288,7 @@ class KafkaController implements Controller {
     this.term = undefined
     this.rebalanceTimer?.cancel()
     term.watches.close()
+    term.readAhead.close()
     term.batch.clear()
     for (const id of term.ctx.brokers.keys()) this.options.rpc.removeBroker(id)
     this.queue.drop((event) => !SURVIVE_RESIGNATION.has(event.kind))

@@ -35,7 +35,7 @@ export async function failover(term: Term): Promise<void> {
   batch.flush()
   initializeStates(ctx)
   for (const id of ctx.registeredBrokers()) bringReplicasOnline(term, id)
-  await bringOnline(term, ctx.partitions(), true)
+  await bringOnline(term, ctx.partitions(), (entry) => entry.leadership)
   batch.flush()
   log.info(`Ready to serve as the new controller with epoch ${ctx.epoch}`)
   if (reassignments) await startReassignments(term, reassignments)

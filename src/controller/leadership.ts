@@ -4,27 +4,27 @@ import type { ElectionStrategy } from './elections.ts'
 import { initializePartitions } from './new-partitions.ts'
 import { movePartition } from './partition-machine.ts'
 import { moveReplica } from './replica-machine.ts'
-import { changeStates, type StateResults } from './state-changes.ts'
+import { changeStates, type KnownStates, type StateResults } from './state-changes.ts'
 import type { Term } from './term.ts'
 
 /** How long the ISRs of other partitions wait until brokers have heard of new leaders. */
 export const HEARING_MS = 100
 
 /**
- * Elects a leader for each partition and collects in the batch what the replicas have to hear. Failures keep their state. `isFresh`: as in
+ * Elects a leader for each partition and collects in the batch what the replicas have to hear. Failures keep their state. `known`: as in
  * `changeStates`.
  */
 export async function electLeaders(
   term: Term,
   entries: readonly PartitionEntry[],
   strategy: ElectionStrategy,
-  isFresh = false,
+  known?: KnownStates,
 ): Promise<StateResults> {
   const before = new Map(entries.map((entry) => [entry, entry.leadership?.leader]))
   const results = await changeStates(
     term,
     entries.map((entry) => ({ entry, change: { kind: 'elect', strategy } })),
-    isFresh,
+    known,
   )
   for (const entry of results.written) {
     term.batch.addLeaderAndIsr(recipients(term, entry, strategy), entry, false)
@@ -57,7 +57,7 @@ function recipients(term: Term, entry: PartitionEntry, strategy: ElectionStrateg
 export async function bringOnline(
   term: Term,
   among: Iterable<PartitionEntry> = term.ctx.partitions(),
-  isFresh = false,
+  known?: KnownStates,
 ): Promise<ReadonlySet<PartitionEntry>> {
   const fresh: PartitionEntry[] = []
   const offline: PartitionEntry[] = []
@@ -67,7 +67,7 @@ export async function bringOnline(
     else if (entry.state === 'OfflinePartition') offline.push(entry)
   }
   if (fresh.length > 0) await initializePartitions(term, fresh)
-  return offline.length > 0 ? (await electLeaders(term, offline, 'offline', isFresh)).written : new Set()
+  return offline.length > 0 ? (await electLeaders(term, offline, 'offline', known)).written : new Set()
 }
 
 /**
@@ -124,7 +124,8 @@ export async function onReplicasOffline(
     if (term.ctx.isBeingDeleted(entry.topic) || !entry.leadership) continue
     if (!term.ctx.isOnline(entry.leadership.leader, entry)) movePartition(entry, 'OfflinePartition')
   }
-  const elected = await bringOnline(term)
+  const { readAhead } = term
+  const elected = await bringOnline(term, undefined, readAhead.isEmpty ? undefined : (entry) => readAhead.stateOf(entry))
   term.batch.flush()
   if (elected.size > 0) await term.batch.heard(term.clock, HEARING_MS)
   const deleting = new Map<BrokerId, PartitionEntry[]>()

@@ -165,6 +165,9 @@ function adopt(intent: Intent, state: PartitionState, written: boolean, results:
   ;(written ? results.written : results.unchanged).add(entry)
 }
 
+/** A state that is most likely still the stored one; undefined: has to be read. */
+export type KnownStates = (entry: PartitionEntry) => PartitionState | undefined
+
 /** More rounds than any race can last: every round is lost only to a write of somebody else. */
 const MAX_ROUNDS = 100
 /** While so many states are written the next ones are decided: ZooKeeper's flushes and our work do not wait for each other. */
@@ -175,12 +178,12 @@ const STATES_AHEAD = 1000
 /**
  * Carries intents out: reads the states, decides, writes each conditionally, and again for those that lost a race or whose outcome is
  * unknown - only those, and they alone get another epoch (1.1 repeats the whole call). The context is updated as writes succeed;
- * announcing is the caller's. Throws when the term is over. `isFresh`: the context's states were read just now.
+ * announcing is the caller's. Throws when the term is over. `known`: states that were read just before, which are not read again.
  */
-export async function changeStates(term: Term, intents: readonly Intent[], isFresh = false): Promise<StateResults> {
+export async function changeStates(term: Term, intents: readonly Intent[], known?: KnownStates): Promise<StateResults> {
   const results: StateResults = { written: new Set(), unchanged: new Set(), failed: new Map() }
   const picked = inPickedOrder(intents, (intent) => intent.entry)
-  let pending = isFresh ? await changeKnown(term, picked, results) : picked
+  let pending = known ? await changeKnown(term, picked, known, results) : picked
   for (let round = 0; pending.length > 0; round++) {
     if (round === MAX_ROUNDS) {
       for (const { entry } of pending) results.failed.set(entry, `lost ${MAX_ROUNDS} races for its state`)
@@ -195,14 +198,17 @@ export async function changeStates(term: Term, intents: readonly Intent[], isFre
 const NO_TOPICS: ReadonlySet<string> = new Set()
 
 /**
- * By what the context knows. It may be older than what is stored, so nothing comes of it but a write whose condition is its version; what
+ * By what is known. It may be older than what is stored, so nothing comes of it but a write whose condition is its version; what
  * would need no write, or gets no leader, is left to be read, like what lost its race.
  */
-async function changeKnown(term: Term, intents: readonly Intent[], results: StateResults): Promise<Intent[]> {
+async function changeKnown(term: Term, intents: readonly Intent[], known: KnownStates, results: StateResults): Promise<Intent[]> {
   const left: Intent[] = []
   const again = await inPortions(term, intents, results, (some) => {
     const states = new Map<string, PartitionState>()
-    for (const { entry } of some) if (entry.leadership !== undefined) states.set(entry.key, entry.leadership)
+    for (const { entry } of some) {
+      const state = known(entry)
+      if (state !== undefined) states.set(entry.key, state)
+    }
     const plan = decideStates(term.ctx, some, states, NO_TOPICS)
     for (const { intent } of [...plan.adopted, ...plan.failed]) left.push(intent)
     return { plan: { writes: plan.writes, adopted: [], failed: [] }, states }

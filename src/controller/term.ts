@@ -2,6 +2,7 @@ import { type ControllerFence, type KafkaZk, type WriteOutcome, ZkError } from '
 import type { Clock } from '../ports/clock.ts'
 import type { ControllerContext } from './context.ts'
 import type { ControllerEvent } from './events.ts'
+import type { ReadAhead } from './read-ahead.ts'
 import type { RequestBatch } from './request-batch.ts'
 import type { ControllerStats } from './stats.ts'
 import type { BrokerRpc, ControllerConfig, ControllerLog } from './types.ts'
@@ -19,6 +20,7 @@ export interface Term {
   readonly clock: Clock
   readonly batch: RequestBatch
   readonly watches: TermWatches
+  readonly readAhead: ReadAhead
   readonly config: ControllerConfig
   readonly log: ControllerLog
   /** Lines of `kafka.controller.TopicDeletionManager`. */

@@ -97,6 +97,13 @@ export class FakeBroker {
   }
 }
 
+/** A controller's connection to a broker. */
+interface Link {
+  readonly to: BrokerId
+  readonly onLink: ((isUp: boolean) => void) | undefined
+  isUp: boolean
+}
+
 /** Brokers with their controllers on one in-memory ZooKeeper and a virtual clock. */
 export class TestCluster {
   readonly clock = new VirtualClock()
@@ -109,6 +116,7 @@ export class TestCluster {
   readonly notes: string[] = []
   private readonly config: Partial<ControllerConfig>
   private tool: KafkaZk | undefined
+  private readonly links = new Set<Link>()
 
   constructor(config: Partial<ControllerConfig> = {}) {
     this.config = config
@@ -188,6 +196,24 @@ export class TestCluster {
     await broker.session.close()
     await this.settle()
     await broker.controller.stop()
+  }
+
+  /** The process is gone: its connections break at once. Its session lives on until it is closed: a zombie may still write in it. */
+  async crash(id: BrokerId): Promise<FakeBroker> {
+    const broker = this.broker(id)
+    this.brokers.delete(id)
+    await broker.controller.stop()
+    this.breakLinks(id)
+    return broker
+  }
+
+  /** The controllers' connections to a broker break; they are made again with the next request. */
+  breakLinks(to: BrokerId): void {
+    for (const link of this.links) {
+      if (link.to !== to || !link.isUp) continue
+      link.isUp = false
+      link.onLink?.(false)
+    }
   }
 
   /** Every leader takes the live replicas that host its partition into the ISR and notifies the controller. */
@@ -286,10 +312,17 @@ export class TestCluster {
 
   /** Delivers in order after a moment; a broker that is not there, or deaf, never answers. */
   private rpcOf(from: BrokerId): BrokerRpc {
-    const known = new Map<BrokerId, object>()
+    const known = new Map<BrokerId, Link>()
     return {
-      addBroker: (broker) => known.set(broker.brokerId, {}),
-      removeBroker: (id) => known.delete(id),
+      addBroker: ({ brokerId }, onLink) => {
+        const link = { to: brokerId, onLink, isUp: false }
+        known.set(brokerId, link)
+        this.links.add(link)
+      },
+      removeBroker: (id) => {
+        this.links.delete(known.get(id)!)
+        known.delete(id)
+      },
       send: (to, api, sent, onResponse) => {
         const request = sent as RequestInput<ControlApi>
         const incarnation = known.get(to)
@@ -297,6 +330,10 @@ export class TestCluster {
         this.clock.timer(LATENCY_MS, () => {
           const broker = this.brokers.get(to)
           if (known.get(to) !== incarnation || !broker || broker.deaf) return
+          if (!incarnation.isUp) {
+            incarnation.isUp = true
+            incarnation.onLink?.(true)
+          }
           this.requests.push(`${from} -> ${to} ${describeRequest(api, request)}`)
           const response = broker.handle(api, request) as Parameters<NonNullable<typeof onResponse>>[0]
           this.clock.timer(LATENCY_MS, () => known.get(to) === incarnation && onResponse?.(response))

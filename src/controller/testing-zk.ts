@@ -37,6 +37,8 @@ export class TestSession implements ZkSession, TreeWatcher {
   readonly sessionTimeoutMs = 6000
   /** Watch events wait until `releaseWatches`: a client that hears late. */
   holdWatches = false
+  /** Paths of all getData, in order. */
+  readonly reads: string[] = []
   private readonly tree: TestTree
   private readonly name: string
   private id: number
@@ -106,6 +108,7 @@ export class TestSession implements ZkSession, TreeWatcher {
         return this.nodeReply(request.path)
       }
       case 'getData': {
+        this.reads.push(request.path)
         // An absent node gets no watch here, unlike with exists.
         if (this.tree.get(request.path) && this.nodeHandlers.has(request.path)) this.armedNodes.add(request.path)
         return this.nodeReply(request.path)

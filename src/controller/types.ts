@@ -15,7 +15,8 @@ export type ControlApi = 'LeaderAndIsr' | 'UpdateMetadata' | 'StopReplica'
  * The callback comes in a later turn, never after `removeBroker`. One request object may be handed to several brokers: never change it.
  */
 export interface BrokerRpc {
-  addBroker(broker: BrokerRegistration): void
+  /** `onLink`: its connection was made (true), or one that stood has broken; never after `removeBroker`. */
+  addBroker(broker: BrokerRegistration, onLink?: (isUp: boolean) => void): void
   removeBroker(brokerId: BrokerId): void
   send<A extends ControlApi>(
     brokerId: BrokerId,

@@ -211,3 +211,27 @@ test('one request object may go to several brokers', async () => {
     [['UpdateMetadata v4'], ['UpdateMetadata v4']],
   )
 })
+
+test('whoever adds a broker hears when the connection is made and when it breaks, not when none is to be had', async () => {
+  const { clock, network, brokers, channels, registration, stopReplica } = await bed()
+  const [broker] = brokers
+  broker.script = (heard) => heard.answer<'StopReplica'>({ errorCode: 0, partitions: [] })
+  const heard: boolean[] = []
+  channels.addBroker(registration(1), (isUp) => heard.push(isUp))
+  stopReplica(1, 1)
+  await clock.advance(50)
+  assert.deepEqual(heard, [true])
+  broker.heard[0]!.connection.destroy()
+  await clock.advance(50)
+  assert.deepEqual(heard, [true, false])
+  network.refuse('b1')
+  stopReplica(1, 2)
+  await clock.advance(500)
+  assert.deepEqual(heard, [true, false], 'attempts that fail are no loss')
+  network.refuse('b1', false)
+  await clock.advance(500)
+  assert.deepEqual(heard, [true, false, true])
+  channels.removeBroker(1)
+  await clock.advance(500)
+  assert.deepEqual(heard, [true, false, true])
+})

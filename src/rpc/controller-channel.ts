@@ -33,9 +33,12 @@ export interface ControllerChannelOptions {
   readonly retryBackoffMs?: Millis
 }
 
+/** True: the connection was made. False: one that stood has broken, other than by `removeBroker`. */
+export type LinkListener = (isUp: boolean) => void
+
 /** The shape of the controller's port `BrokerRpc`. */
 export interface ControllerChannels {
-  addBroker(broker: ControlledBroker): void
+  addBroker(broker: ControlledBroker, onLink?: LinkListener): void
   removeBroker(brokerId: BrokerId): void
   send<A extends ControlApi>(
     brokerId: BrokerId,
@@ -67,14 +70,14 @@ export function createControllerChannels(options: ControllerChannelOptions): Con
     senders.delete(brokerId)
   }
   return {
-    addBroker: (broker) => {
+    addBroker: (broker, onLink) => {
       if (senders.has(broker.brokerId)) return
       const endpoint = broker.endpoints.find(({ listenerName }) => listenerName === options.listenerName)
       if (endpoint === undefined) {
         managerLog.error(`Broker ${broker.brokerId} has no endpoint for listener ${options.listenerName}; it gets no requests`)
         return
       }
-      senders.set(broker.brokerId, new RequestSender(options, broker, endpoint))
+      senders.set(broker.brokerId, new RequestSender(options, broker, endpoint, onLink))
     },
     removeBroker,
     send: (brokerId, api, request, onResponse) => {
@@ -108,12 +111,14 @@ class RequestSender {
   /** How many from the head on are on their way. */
   #sent = 0
   #retry: Timer | undefined
+  #isUp = false
   #closed = false
 
   constructor(
     options: ControllerChannelOptions,
     broker: ControlledBroker,
     endpoint: { readonly host: string; readonly port: number },
+    onLink: LinkListener | undefined,
   ) {
     const { controllerId } = options
     this.#options = options
@@ -128,7 +133,16 @@ class RequestSender {
       connectTimeoutMs: options.socketTimeoutMs,
       requestTimeoutMs: options.socketTimeoutMs,
       reconnectBackoffMs: 0,
-      onReady: () => this.#log.info(`Controller ${controllerId} connected to ${this.#node} for sending state change requests`),
+      onReady: () => {
+        this.#log.info(`Controller ${controllerId} connected to ${this.#node} for sending state change requests`)
+        this.#isUp = true
+        onLink?.(true)
+      },
+      onDisconnect: () => {
+        if (!this.#isUp) return
+        this.#isUp = false
+        onLink?.(false)
+      },
     })
     this.#log.info('Starting')
   }

@@ -24,6 +24,7 @@ const CODES = new Map<number, ZkCode>([
 ])
 
 export const CONNECTION_LOSS = -4
+export const UNIMPLEMENTED = -6
 export const SESSION_EXPIRED = -112
 /** The request reached a server that the session has left; it was ignored and the server closes the connection. */
 export const SESSION_MOVED = -118

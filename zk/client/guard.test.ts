@@ -148,7 +148,7 @@ describe('defects of the package, guarded', () => {
       onPacket: ({ index }) => index === 0,
     })
     const session = await open(server.connect, { maxInFlightRequests: 10 })
-    const answers = session.requests(Array.from({ length: 300 }, () => ({ op: 'getData', path: '/x' })))
+    const answers = session.requests(Array.from({ length: 300 }, () => ({ op: 'exists', path: '/x' })))
     await until(() => server.connections[0]!.packets.length >= 10, 'sent')
     server.connections[0]!.socket.destroy()
     assert.deepEqual([...new Set((await answers).map(({ code }) => code))], ['sessionExpired'])

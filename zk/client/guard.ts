@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { authRequest, CONNECTION_LOSS, pathOf, pingRequest, refusal, SESSION_MOVED } from './codec.ts'
+import { authRequest, CONNECTION_LOSS, pathOf, pingRequest, refusal, SESSION_MOVED, UNIMPLEMENTED } from './codec.ts'
 import { parseConnectString } from './connect-string.ts'
 import { Framer } from './framer.ts'
 import { CmState, type ConnectionManager, createPackageClient, type JuteRequest, jute, type Packet } from './package.ts'
@@ -7,7 +7,7 @@ import { setWatchesRequests } from './set-watches.ts'
 import type { ZkClock, ZkLog, ZkRequest, ZkResponse } from './types.ts'
 import { Watchdog } from './watchdog.ts'
 import type { WatchPaths } from './watches.ts'
-import { WireRequest } from './wire.ts'
+import { WirePacket, WireReads, WireRequest } from './wire.ts'
 
 /** What happened to a guarded connection. `lost` precedes the answers of nothing: all requests in flight are already answered. */
 export type GuardEvent = 'connected' | 'lost' | 'expired' | 'authFailed' | 'refusedForEver'
@@ -49,6 +49,11 @@ export interface ZkConnection {
    * reply is delivered. Not connected: `connectionLoss` at once.
    */
   send(request: ZkRequest, watch: boolean, done: (response: ZkResponse) => void): void
+  /**
+   * Reads many nodes in one packet, without watches, in the order of `send`; answered as that. `undefined`: the server does not know such
+   * packets (before 3.6), and the connection is lost. Absent: reads go one by one.
+   */
+  readMany?(paths: readonly string[], done: (responses: readonly ZkResponse[] | undefined) => void): void
   /** Ends the session on the server if it can be reached within a second; otherwise it lapses there. */
   close(): Promise<void>
   /** Drops the connection and forgets the session. Requests in flight are answered `connectionLoss`. */
@@ -62,6 +67,8 @@ const ROUND_DELAY_MS = 500
 /** A connection that was lost sooner than this is not followed by the next one at once. */
 const SHORT_LIFE_MS = 100
 const MAX_XID = 0x7fff_f000
+/** Of the error in a reply, length prefix included. */
+const ERROR_AT = 16
 
 /**
  * One session over one node-zookeeper-client, kept honest from outside (the defects D1 - D17 are listed in README.md of this folder):
@@ -167,27 +174,56 @@ export class GuardedConnection implements ZkConnection {
       done(refusal(path, -5))
       return
     }
+    this.#exchange(encoded, `${request.op} ${path}`, (frame, code) => {
+      const response = frame === undefined ? refusal(path, code) : encoded.decode(frame)
+      return () => done(response)
+    })
+  }
+
+  readMany(paths: readonly string[], done: (responses: readonly ZkResponse[] | undefined) => void): void {
+    const refused = (code: number): ZkResponse[] => paths.map((path) => refusal(path, code))
+    if (!this.#connected) {
+      done(refused(CONNECTION_LOSS))
+      return
+    }
+    const encoded = new WireReads(paths, this.#cm.chrootPath ?? '')
+    this.#exchange(encoded, `${paths.length} reads`, (frame, code) => {
+      if (code === UNIMPLEMENTED) {
+        // Such a server closes the connection behind this answer.
+        this.#connected = false
+        this.#cm.socket?.destroy()
+        return () => done(undefined)
+      }
+      const responses = frame === undefined ? refused(code) : encoded.decode(frame)
+      return () => done(responses)
+    })
+  }
+
+  /** `answer`: makes of a reply without error, or else of its error, what is called back; throws when it cannot be decoded. */
+  #exchange(packet: WirePacket, what: string, answer: (frame: Buffer | undefined, code: number) => () => void): void {
     const sentAt = this.#clock.now()
     this.#cork()
     let answered = false
-    this.#cm.queue(encoded, (error, frame) => {
+    this.#cm.queue(packet, (error, frame) => {
       if (answered) return
       answered = true
-      let response: ZkResponse
+      let code = frame === undefined ? (error?.code ?? CONNECTION_LOSS) : frame.readInt32BE(ERROR_AT)
+      if (code === SESSION_MOVED) {
+        this.#cm.socket?.destroy()
+        code = CONNECTION_LOSS
+      }
+      let done: () => void
       try {
-        response = frame === undefined ? refusal(path, error?.code ?? CONNECTION_LOSS) : encoded.decode(frame)
+        done = answer(code === 0 ? frame : undefined, code)
       } catch (problem) {
-        this.#log.error(`Reply to ${request.op} ${path} cannot be decoded: ${String(problem)}`)
+        this.#log.error(`Reply to ${what} cannot be decoded: ${String(problem)}`)
         this.#cm.socket?.destroy()
-        response = refusal(path, CONNECTION_LOSS)
+        code = CONNECTION_LOSS
+        done = answer(undefined, code)
       }
-      if (response.rawCode === SESSION_MOVED) {
-        this.#cm.socket?.destroy()
-        response = refusal(path, CONNECTION_LOSS)
-      }
-      if (response.rawCode === CONNECTION_LOSS) this.#connected = false
+      if (code === CONNECTION_LOSS) this.#connected = false
       else this.#confirm(sentAt)
-      this.#guarded('reply', () => done(response))
+      this.#guarded('reply', done)
     })
     // Numbers end at 2^31 (D11). Replies are matched in order, so numbering may begin again at any time.
     if (this.#cm.xid > MAX_XID) this.#cm.xid = 1
@@ -314,7 +350,7 @@ export class GuardedConnection implements ZkConnection {
 
   /** Decoded by us; anything else, and a reply out of order, is the package's business. */
   #isReplyTo(oldest: Packet | undefined, frame: Buffer): oldest is Packet {
-    return oldest?.request instanceof WireRequest && frame.length >= 20 && frame.readInt32BE(4) === oldest.request.header.xid
+    return oldest?.request instanceof WirePacket && frame.length >= 20 && frame.readInt32BE(4) === oldest.request.header.xid
   }
 
   #confirm(sentAt: number): void {

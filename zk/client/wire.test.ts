@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ZkRequest } from './types.ts'
-import { WireRequest } from './wire.ts'
+import { WireReads, WireRequest } from './wire.ts'
 
 const int = (value: number): Buffer => {
   const bytes = Buffer.alloc(4)
@@ -115,4 +115,28 @@ test('a multi: what was refused decides, and what the server does not answer was
   const cut = multi.decode(reply(0, ...header(13), ...header(-1, true)))
   assert.deepEqual([cut.code, cut.results?.length], ['runtimeInconsistency', 3])
   assert.throws(() => multi.decode(reply(0, ...header(5), stat, ...header(-1, true))), /type 5/)
+})
+
+test('many reads in one packet: each has its own answer', () => {
+  const header = (type: number, isEnd = false) => [int(type), flag(isEnd), int(-1)]
+  const reads = new WireReads(['/a', '/b'], '/k')
+  reads.header.xid = 7
+  assert.deepEqual(
+    reads.toBuffer(),
+    packet(
+      ...[int(7), int(22)],
+      ...[...header(4), text('/k/a'), flag(false)],
+      ...[...header(4), text('/k/b'), flag(false)],
+      ...header(-1, true),
+    ),
+  )
+  const missing = [...header(-1), int(-101)]
+  const found = [...header(4), text('{}'), stat]
+  const [a, b] = reads.decode(reply(0, ...missing, ...found, ...header(-1, true)))
+  assert.deepEqual(a, { code: 'noNode', rawCode: -101, path: '/a' })
+  assert.deepEqual([b?.code, b?.path, b?.data?.toString(), b?.stat?.version], ['ok', '/b', '{}', 4])
+  assert.throws(() => reads.decode(reply(0, ...found, ...header(-1, true))), /1 answers to 2 reads/)
+  assert.throws(() => reads.decode(reply(0, ...found, ...found, ...found, ...header(-1, true))), /type 4/)
+  assert.throws(() => reads.decode(reply(0, ...found, ...header(5), stat, ...header(-1, true))), /type 5/)
+  assert.throws(() => reads.decode(reply(0, ...found)), RangeError)
 })

@@ -21,6 +21,8 @@ const OPCODES: Readonly<Record<ZkRequest['op'] | 'check', number>> = {
   check: OP['CHECK']!,
 }
 const ERROR = OP['ERROR']!
+/** Since 3.6; the package has not heard of it. */
+const MULTI_READ = 22
 
 const MODES: Readonly<Record<CreateMode, number>> = {
   persistent: 0,
@@ -32,19 +34,15 @@ const MODES: Readonly<Record<CreateMode, number>> = {
 /** Length prefix, number of the request, zxid, error. */
 const REPLY_HEADER_BYTES = 20
 
-/** A request that the package numbers and sends, and otherwise leaves alone. */
-export class WireRequest implements JuteRequest {
+/** A packet that the package numbers and sends, and otherwise leaves alone. */
+export class WirePacket implements JuteRequest {
   readonly header: { xid: number; readonly type: number }
   readonly payload = null
-  readonly #request: ZkRequest
-  readonly #chroot: string
   readonly #packet: Buffer
 
-  constructor(request: ZkRequest, watch: boolean, chroot: string) {
-    this.header = { xid: 0, type: OPCODES[request.op] }
-    this.#request = request
-    this.#chroot = chroot
-    this.#packet = encode(request, this.header.type, watch, chroot)
+  constructor(type: number, packet: Buffer) {
+    this.header = { xid: 0, type }
+    this.#packet = packet
   }
 
   /** Of the packet, without its length prefix. */
@@ -55,6 +53,18 @@ export class WireRequest implements JuteRequest {
   toBuffer(): Buffer {
     this.#packet.writeInt32BE(this.header.xid, 4)
     return this.#packet
+  }
+}
+
+export class WireRequest extends WirePacket {
+  readonly #request: ZkRequest
+  readonly #chroot: string
+
+  constructor(request: ZkRequest, watch: boolean, chroot: string) {
+    const type = OPCODES[request.op]
+    super(type, encode(request, type, watch, chroot))
+    this.#request = request
+    this.#chroot = chroot
   }
 
   /** `frame`: the whole reply, length prefix included. Throws when it is not what such a request is answered with. */
@@ -69,6 +79,44 @@ export class WireRequest implements JuteRequest {
     const failed = results.find(({ rawCode }) => rawCode !== 0 && rawCode !== -2) ?? results.find(({ rawCode }) => rawCode !== 0)
     const rawCode = failed?.rawCode ?? 0
     return { code: codeOf(rawCode), rawCode, path, results }
+  }
+}
+
+/** Many `getData` without watches in one packet (a server's `multiRead`): each has its own answer. */
+export class WireReads extends WirePacket {
+  readonly #paths: readonly string[]
+  readonly #chroot: string
+
+  constructor(paths: readonly string[], chroot: string) {
+    const packet = packetInMaking.begin(chroot)
+    packet.int(0)
+    packet.int(MULTI_READ)
+    for (const path of paths) {
+      packet.multiHeader(OPCODES.getData, false)
+      packet.path(path)
+      packet.flag(false)
+    }
+    packet.multiHeader(-1, true)
+    super(MULTI_READ, packet.end())
+    this.#paths = paths
+    this.#chroot = chroot
+  }
+
+  /** `frame`: the whole reply, which has no error in its header. Throws when it does not answer every path. */
+  decode(frame: Buffer): ZkResponse[] {
+    const reply = new Reply(frame, this.#chroot)
+    const answers: ZkResponse[] = []
+    for (;;) {
+      const type = reply.int()
+      const isEnd = reply.flag()
+      reply.int()
+      if (isEnd) break
+      const path = this.#paths[answers.length]
+      if (path === undefined || (type !== ERROR && type !== OPCODES.getData)) throw new Error(`reads answered with type ${type}`)
+      answers.push(type === ERROR ? refusal(path, reply.int()) : answerOf('getData', path, reply))
+    }
+    if (answers.length !== this.#paths.length) throw new Error(`${answers.length} answers to ${this.#paths.length} reads`)
+    return answers
   }
 }
 
