@@ -47,6 +47,32 @@ export interface Reassignment {
   readonly target: readonly BrokerId[]
 }
 
+/** Reassignments under way, by partition, and how many there are of each topic. */
+class Reassignments extends Map<PartitionKey, Reassignment> {
+  readonly #ofTopic = new Map<string, number>()
+
+  isTopic(topic: string): boolean {
+    return this.#ofTopic.has(topic)
+  }
+
+  override set(key: PartitionKey, reassignment: Reassignment): this {
+    if (!this.has(key)) this.#count(reassignment.entry.topic, 1)
+    return super.set(key, reassignment)
+  }
+
+  override delete(key: PartitionKey): boolean {
+    const known = this.get(key)
+    if (known !== undefined) this.#count(known.entry.topic, -1)
+    return super.delete(key)
+  }
+
+  #count(topic: string, change: number): void {
+    const count = (this.#ofTopic.get(topic) ?? 0) + change
+    if (count === 0) this.#ofTopic.delete(topic)
+    else this.#ofTopic.set(topic, count)
+  }
+}
+
 /**
  * All that a controller holds in memory, for one period of being controller: made by the failover, thrown away by the resignation.
  * Only the controller's event queue changes it.
@@ -63,7 +89,7 @@ export class ControllerContext {
   readonly topicsToDelete = new Set<string>()
   /** Topics whose deletion has to wait: a replica is offline, or a reassignment is under way. */
   readonly ineligibleForDeletion = new Set<string>()
-  readonly reassignments = new Map<PartitionKey, Reassignment>()
+  readonly reassignments = new Reassignments()
 
   constructor(controllerId: BrokerId, epoch: number) {
     this.controllerId = controllerId
@@ -109,8 +135,9 @@ export class ControllerContext {
     for (const entry of this.partitions()) if (entry.replicas.includes(broker)) yield entry
   }
 
+  /** Its deletion goes on, or may at any moment: nobody needs its partitions any more. While one is reassigned the topic lives as before. */
   isBeingDeleted(topic: string): boolean {
-    return this.topicsToDelete.has(topic)
+    return this.topicsToDelete.has(topic) && !this.reassignments.isTopic(topic)
   }
 
   /** Adds the partitions of `assignment` that are not known yet and answers them. */

@@ -144,6 +144,39 @@ describe('reassignment', () => {
     assert.equal(cluster.tree.get('/brokers/topics/t'), undefined)
   })
 
+  test('a topic that is to be deleted after its reassignment lives on until then', async () => {
+    const cluster = await threeBrokers()
+    await cluster.createTopic('t', [1])
+    await reassign(cluster, 't-0', 1, 2)
+    await cluster.zk.createDeleteTopic('t')
+    await cluster.settle()
+    await cluster.kill(1)
+    await cluster.start(1)
+    await cluster.settle()
+    // Or broker 2 could not fetch from it, and the reassignment, and so the deletion, would never end.
+    assert.equal(cluster.broker(1).hosted.get('t-0')?.leader, 1)
+    for (const id of [0, 1, 2]) assert.equal(cluster.broker(id).leaders.get('t-0'), 1)
+    await cluster.catchUp()
+    await cluster.settle()
+    assert.deepEqual(await cluster.problems(), [])
+    assert.equal(cluster.tree.get('/brokers/topics/t'), undefined)
+    assert.equal(cluster.tree.get('/admin/reassign_partitions'), undefined)
+  })
+
+  test('the next controller drops the reassignment of a topic that is to be deleted, and deletes it', async () => {
+    const cluster = await threeBrokers()
+    await cluster.createTopic('t', [1])
+    await reassign(cluster, 't-0', 1, 2)
+    await cluster.zk.createDeleteTopic('t')
+    await cluster.settle()
+    assert.ok(cluster.tree.get('/brokers/topics/t'))
+    await cluster.kill(0)
+    await cluster.settle()
+    assert.equal(cluster.tree.get('/admin/reassign_partitions'), undefined)
+    assert.deepEqual(await cluster.problems(), [])
+    assert.equal(cluster.tree.get('/brokers/topics/t'), undefined)
+  })
+
   test('a topic whose reassignment has ended can be deleted', async () => {
     const cluster = await threeBrokers()
     await cluster.createTopic('t', [0, 1])

@@ -33,28 +33,22 @@ export async function topicDeletion(term: Term): Promise<void> {
 
 /** Queues topics for deletion; those under reassignment wait for its end. */
 export function enqueueTopics(term: Term, topics: Iterable<string>): void {
-  const reassigned = topicsUnderReassignment(term)
   for (const topic of topics) {
     if (!term.ctx.topicsToDelete.has(topic)) term.note('TopicDeletionStarted', topic)
     term.ctx.topicsToDelete.add(topic)
-    if (reassigned.has(topic)) term.ctx.ineligibleForDeletion.add(topic)
+    if (term.ctx.reassignments.isTopic(topic)) term.ctx.ineligibleForDeletion.add(topic)
   }
 }
 
 /** These topics may be deletable now: a broker with replicas of theirs returned, or their reassignment ended. */
 export async function resumeTopics(term: Term, topics: Iterable<string>): Promise<void> {
-  const reassigned = topicsUnderReassignment(term)
   let any = false
   for (const topic of topics) {
-    if (!term.ctx.topicsToDelete.has(topic) || reassigned.has(topic)) continue
+    if (!term.ctx.isBeingDeleted(topic)) continue
     term.ctx.ineligibleForDeletion.delete(topic)
     any = true
   }
   if (any) await resumeDeletions(term)
-}
-
-function topicsUnderReassignment(term: Term): Set<string> {
-  return new Set([...term.ctx.reassignments.values()].map(({ entry }) => entry.topic))
 }
 
 export type DeletionStep = 'complete' | 'retry' | 'start' | 'wait'

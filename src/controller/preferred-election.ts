@@ -26,7 +26,7 @@ async function electAndDelete(term: Term, skipDone: boolean): Promise<void> {
   for (const { topic, partition } of wanted) {
     const entry = term.ctx.partition(topic, partition)
     if (!entry) term.log.warn(`Preferred replica election: partition ${topic}-${partition} does not exist`)
-    else if (term.ctx.isBeingDeleted(topic))
+    else if (term.ctx.topicsToDelete.has(topic))
       term.log.info(`Preferred replica election: ${entry.key} is skipped, its topic is being deleted`)
     else if (!skipDone || entry.leadership?.leader !== entry.replicas[0]) entries.add(entry)
   }
@@ -60,7 +60,7 @@ export function decideRebalance(ctx: ControllerContext, percentage: number): Map
   const preferred = new Map<BrokerId, PartitionEntry[]>()
   for (const entry of ctx.partitions()) {
     const broker = entry.replicas[0]
-    if (broker === undefined || ctx.isBeingDeleted(entry.topic)) continue
+    if (broker === undefined || ctx.topicsToDelete.has(entry.topic)) continue
     const group = preferred.get(broker)
     if (group) group.push(entry)
     else preferred.set(broker, [entry])

@@ -22,6 +22,7 @@ export async function partitionReassignment(term: Term): Promise<void> {
 export async function startReassignments(term: Term, wanted: ReadonlyMap<string, readonly BrokerId[]>): Promise<void> {
   const accepted: Reassignment[] = []
   let refused = 0
+  const deletable = new Set<string>()
   const entries = new Map([...term.ctx.partitions()].map((entry) => [entry.key as string, entry]))
   for (const [key, target] of wanted) {
     const entry = entries.get(key)
@@ -30,7 +31,10 @@ export async function startReassignments(term: Term, wanted: ReadonlyMap<string,
       accepted.push({ entry, target })
     } else {
       refused++
-      if (entry) term.ctx.reassignments.delete(entry.key)
+      if (entry) {
+        term.ctx.reassignments.delete(entry.key)
+        deletable.add(entry.topic)
+      }
       term.log.info(`Reassignment of ${key} to ${target.join(',')} is dropped: ${reason}`)
     }
   }
@@ -47,11 +51,13 @@ export async function startReassignments(term: Term, wanted: ReadonlyMap<string,
     term.log.info(`Handling reassignment of partition ${reassignment.entry.key} to new replicas ${reassignment.target.join(',')}`)
     await runOrDrop(term, reassignment)
   }
+  // A deletion that waited for what is dropped.
+  await resumeTopics(term, deletable)
 }
 
 function refusal(term: Term, entry: PartitionEntry | undefined, target: readonly BrokerId[]): string | undefined {
   if (!entry) return 'there is no such partition'
-  if (term.ctx.isBeingDeleted(entry.topic)) return 'its topic is being deleted'
+  if (term.ctx.topicsToDelete.has(entry.topic)) return 'its topic is being deleted'
   if (target.length === 0) return 'the replica list is empty'
   if (new Set(target).size !== target.length) return 'the replica list names a broker twice'
   if (sameList(entry.replicas, target)) return 'it is assigned like that already'

@@ -52,7 +52,7 @@ export async function partitionModifications(term: Term, topic: string): Promise
   if (!known) return topicChange(term)
   const added = [...assignment.keys()].filter((partition) => !known.has(partition))
   if (added.length === 0) return
-  if (ctx.isBeingDeleted(topic)) {
+  if (ctx.topicsToDelete.has(topic)) {
     // Or the new partitions would stay in ZooKeeper as ghosts (KAFKA-6612).
     term.log.error(`Partitions ${added.join(',')} were added to topic ${topic}, which is being deleted: taken back`)
     await mustWrite(
