@@ -12,6 +12,8 @@ const BACKOFF_MS = 100
 interface Batch {
   readonly values: readonly string[]
   readonly sequence: number
+  /** Later batches that were acknowledged while this one was not. */
+  overtaken: number
 }
 
 /**
@@ -92,7 +94,7 @@ class Pipeline {
       this.#history.send(value, { topic, partition: this.#partition, producer, kind: 'idempotent', number })
       return value
     })
-    const batch = { values, sequence: this.#sequence }
+    const batch = { values, sequence: this.#sequence, overtaken: 0 }
     this.#sequence += count
     this.#batches.push(batch)
     return batch
@@ -121,6 +123,7 @@ class Pipeline {
     if (result !== NO_ANSWER && (result.error === 0 || result.error === ErrorCode.DUPLICATE_SEQUENCE_NUMBER)) {
       this.#batches = this.#batches.filter((one) => one !== batch)
       this.#isKnown = true
+      for (const one of this.#batches) if (one.sequence < batch.sequence) one.overtaken++
       for (const [i, value] of batch.values.entries())
         this.#history.ack(value, result.error === 0 && result.offset >= 0 ? result.offset + i : -1)
       return
@@ -133,7 +136,8 @@ class Pipeline {
       this.#client.world.reached('producer unknown behind a batch that failed')
       return
     }
-    if (result.error === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && this.#batches.length > 1) {
+    const isForgotten = this.#batches.length > 1 || batch.overtaken >= IN_FLIGHT
+    if (result.error === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && isForgotten) {
       this.#client.world.reached('more batches in flight than the leader remembers')
       this.#producer = undefined
       return
