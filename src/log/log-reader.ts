@@ -6,6 +6,7 @@ import { RecordCursor } from '../protocol/records/record.ts'
 import { batchMaxTimestamp } from './batch-fields.ts'
 import { BatchScanner } from './batch-scanner.ts'
 import type { PartitionLog } from './log.ts'
+import { RecordsCutError } from './records-cut.ts'
 import type { LogSegment } from './segment.ts'
 import { found } from './segment.ts'
 import type { TailRing } from './tail-cache.ts'
@@ -308,14 +309,12 @@ class SegmentSlice implements RecordsSlice, RecordPieces {
     warm.hold()
     try {
       await segment.warm(this.#position, length)
+      this.#checkCuts()
       this.#reader.loaded(segment, this.#position, this.#position + length)
       return warm
     } catch (error) {
       warm.letGo()
-      this.#reader.failed(() => {
-        throw error
-      })
-      throw error
+      this.#failedLater(error)
     }
   }
 
@@ -331,6 +330,19 @@ class SegmentSlice implements RecordsSlice, RecordPieces {
     return read
   }
 
+  #checkCuts(): void {
+    if (this.#segment.cuts !== this.#cuts) throw new RecordsCutError(this.#segment.path)
+  }
+
+  /** A read off the loop has failed. Only that of a log which is still as it was says anything about the disk. */
+  #failedLater(error: unknown): never {
+    this.#checkCuts()
+    this.#reader.failed(() => {
+      throw error
+    })
+    throw error
+  }
+
   #tooShort(read: number): never {
     const { path } = this.#segment
     throw new DiskError('EIO', path, `${path} ends ${this.size - read} bytes before position ${this.#position + this.size}`)
@@ -343,14 +355,12 @@ class SegmentSlice implements RecordsSlice, RecordPieces {
     segment.pin()
     try {
       const read = await segment.file().read(buffer, 0, length, this.#position)
+      this.#checkCuts()
       if (read < this.size) this.#tooShort(read)
       this.#reader.loaded(segment, this.#position, this.#position + read)
       return new MemorySlice(buffer, this.size)
     } catch (error) {
-      this.#reader.failed(() => {
-        throw error
-      })
-      throw error
+      this.#failedLater(error)
     } finally {
       segment.unpin()
     }

@@ -7,6 +7,7 @@ import { ErrorCode } from '../protocol/errors.ts'
 import { BatchBuilder, endTransactionMarker } from '../protocol/records/builder.ts'
 import type { PartitionLog } from './log.ts'
 import type { BrokerLogManager } from './log-manager.ts'
+import { RecordsCutError } from './records-cut.ts'
 import { DATA, finish, GOLDEN_WALL, logConfig, openManager, T0 } from './testing-logs.ts'
 import type { LogConfig } from './types.ts'
 
@@ -117,6 +118,25 @@ describe('reading', () => {
     log.appendAsLeader(batch({ bytes: 1000 }), 0, true)
     assert.equal(log.read(50, 5000, 51, true).records!.cold, false, 'appended now')
     await finish(clock, manager.shutdown())
+  })
+
+  it('says so when old data are cut off while they are loaded, even where as many bytes came again; the disk is not to blame', async () => {
+    const first = await bed()
+    for (let i = 0; i < 50; i++) first.log.appendAsLeader(batch({ bytes: 1000 }), 0, true)
+    await finish(first.clock, first.manager.shutdown())
+    for (const refill of [0, 50]) {
+      const { log, manager, clock } = await bed({}, first.disk)
+      const { records } = log.read(10, 50_000, 50, true)
+      assert.equal(records!.cold, true)
+      const loading = assert.rejects(finish(clock, records!.load()), RecordsCutError)
+      log.truncateTo(20)
+      for (let i = 0; i < refill; i++) log.appendAsLeader(batch({ bytes: 1000 }), 1, true)
+      await loading
+      assert.deepEqual(manager.offlineDirectories, [])
+      assert.equal(log.read(10, 1000, 20, true).error, 0)
+      for (let i = log.logEndOffset; i < 50; i++) log.appendAsLeader(batch({ bytes: 1000 }), 1, true)
+      await finish(clock, manager.shutdown())
+    }
   })
 
   it('keeps a segment open for a load while its files are removed', async () => {

@@ -65,7 +65,7 @@ export interface RecordsSlice {
   readonly pieces?: RecordPieces | undefined
   /** True when `copyTo` could block on a cold disk: then call `load` first. */
   readonly cold: boolean
-  /** Reads cold data off the loop; the returned slice is never cold. */
+  /** Reads cold data off the loop; the returned slice is never cold. Rejects with `RecordsCutError` when the log is truncated meanwhile. */
   load(): Promise<RecordsSlice>
   /**
    * Set where `pieces` can be sent from the file. As `load`, but the bytes stay where they are, in the system's memory, and are held:

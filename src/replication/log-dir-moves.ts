@@ -2,6 +2,7 @@ import type { PartitionId, PartitionKey } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
 import type { Logger } from '../base/logger.ts'
 import { nextSlice } from '../base/loop-slice.ts'
+import { RecordsCutError } from '../log/records-cut.ts'
 import type { Log, LogManager, RecordsSlice } from '../log/types.ts'
 import type { Clock } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
@@ -123,8 +124,9 @@ export class LogDirMoves {
         if (await this.#finish(move)) return
         continue
       }
-      const warm = slice.cold ? await slice.load() : slice
+      const warm = slice.cold ? await slice.load().catch(nothingIfCut) : slice
       if (!this.#isCurrent(move)) break
+      if (warm === undefined) continue
       if (move.partition.lowestCut === Number.POSITIVE_INFINITY) append(move, warm)
       this.#options.quota.record(warm.size)
       await new Promise<void>((resolve) => this.#whenAllowed(clock, move, resolve))
@@ -170,6 +172,10 @@ export class LogDirMoves {
     partition.exchangeLog(this.#options.logs.futures.replaceCurrent(partition.topic, partition.partition))
     return true
   }
+}
+
+function nothingIfCut(error: unknown): undefined {
+  if (!(error instanceof RecordsCutError)) throw error
 }
 
 function append({ partition, future }: Move, slice: RecordsSlice): void {

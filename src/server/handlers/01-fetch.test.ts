@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { RecordsCutError } from '../../log/records-cut.ts'
 import type { RecordsSlice } from '../../log/types.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import type { FetchPartitionResult } from '../../replication/types.ts'
@@ -147,6 +148,18 @@ test('cold data is loaded before the answer', async () => {
   await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(shown(running.response), [
     ['a', 0, 9, -1, null, 'cold'],
+    ['b', 0, 9, -1, null, 'warm'],
+  ])
+})
+
+test('cold data that are cut off while they are loaded: that partition alone is refused, as by a follower', async () => {
+  const { services, replicas } = broker()
+  const cut = { ...slice('cold', true), load: () => Promise.reject(new RecordsCutError('a-0')) }
+  replicas.fetchResults = () => [found('a', '', { records: cut }), found('b', 'warm')]
+  const running = call(fetch, services, request(['a', 'b']), { version: 4 })
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(shown(running.response), [
+    ['a', 6, -1, -1, null, ''],
     ['b', 0, 9, -1, null, 'warm'],
   ])
 })

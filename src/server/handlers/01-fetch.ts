@@ -1,4 +1,5 @@
 import type { RecordPieces, RecordsInput } from '../../base/bytes.ts'
+import { RecordsCutError } from '../../log/records-cut.ts'
 import type { AbortedTransaction, RecordsSlice } from '../../log/types.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
@@ -49,7 +50,7 @@ function errorResult(topic: string, partition: number, error: number): FetchPart
 
 /** A partition's data as it goes out: as stored, loaded from a cold disk, or converted to an older format. */
 interface Outgoing {
-  readonly result: FetchPartitionResult
+  result: FetchPartitionResult
   records: RecordsInput
   isConverted: boolean
 }
@@ -129,7 +130,14 @@ const LARGE_BYTES = 256 * 1024
 /** Rejects when one could not be kept, and not before the others are done: whatever is held by then is in `held`. */
 async function keepAll(outgoing: readonly Outgoing[], isOldReader: boolean, held: RecordPieces[]): Promise<void> {
   const kept = await Promise.allSettled(outgoing.map((one) => keep(one, isOldReader, held)))
-  for (const one of kept) if (one.status === 'rejected') throw one.reason
+  for (const [i, one] of kept.entries()) {
+    if (one.status === 'fulfilled') continue
+    if (!(one.reason instanceof RecordsCutError)) throw one.reason
+    // Who truncates follows somebody: that is what the reader would be told now.
+    const { topic, partition } = outgoing[i]!.result
+    outgoing[i]!.result = errorResult(topic, partition, ErrorCode.NOT_LEADER_FOR_PARTITION)
+    outgoing[i]!.records = null
+  }
 }
 
 /**
