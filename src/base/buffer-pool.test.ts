@@ -53,6 +53,18 @@ test('a double release, a foreign buffer and a part of a buffer are bugs', () =>
   assert.throws(() => new BufferPool({ sizeClasses: [8192, 8192] }), AssertionError)
 })
 
+test('what is disowned counts no more, is never handed out again, and cannot be given back', () => {
+  const pool = new BufferPool(options)
+  const [kept, returned] = [pool.acquire(5000), pool.acquire(5000)]
+  pool.disown(kept)
+  pool.release(returned)
+  assert.deepEqual([pool.stats().outstanding, pool.stats().outstandingBytes, pool.stats().retained], [0, 0, 1])
+  assert.throws(() => pool.release(kept), AssertionError)
+  assert.throws(() => pool.disown(kept), AssertionError)
+  assert.ok(pool.acquire(5000) === returned && pool.acquire(5000) !== kept)
+  pool.disown(pool.acquire(100))
+})
+
 test('trim drops what lay unused since the trim before', () => {
   const pool = new BufferPool({ sizeClasses: [8192], maxRetainedBytes: 1_000_000 })
   const buffers = Array.from({ length: 10 }, () => pool.acquire(8192))

@@ -89,13 +89,23 @@ export class BufferPool {
   /** Gives back what `acquire` returned (that object, not a part of it). Its memory must not be touched any more. */
   release(buffer: Buffer): void {
     if (buffer.length <= UNPOOLED_BYTES) return
-    assert(this.#acquired.delete(buffer), `a buffer of ${buffer.length} bytes was released twice or is not of this pool`)
-    this.#outstanding--
-    this.#outstandingBytes -= buffer.length
+    this.#takeBack(buffer)
     const sizeClass = this.#classOf(buffer.length)
     if (sizeClass === undefined || this.#retainedBytes + buffer.length > this.#maxRetainedBytes) return
     sizeClass.free.push(buffer)
     this.#retainedBytes += buffer.length
+  }
+
+  /** What `acquire` returned is never given back: it is left to the garbage collector, with those who look at it. */
+  disown(buffer: Buffer): void {
+    if (buffer.length <= UNPOOLED_BYTES) return
+    this.#takeBack(buffer)
+  }
+
+  #takeBack(buffer: Buffer): void {
+    assert(this.#acquired.delete(buffer), `a buffer of ${buffer.length} bytes was released twice or is not of this pool`)
+    this.#outstanding--
+    this.#outstandingBytes -= buffer.length
   }
 
   /** Drops the buffers that nobody needed since the last call; to be called now and then (once a minute). */

@@ -65,6 +65,28 @@ test('a batch is byte for byte what the protocol module builds, in every codec, 
   assert.equal(pool.stats().outstanding, 0)
 })
 
+test('whatever sizes, times and numbers of records: byte for byte what the protocol module builds', () => {
+  // On both sides of where a number takes another byte, and of where the short way ends.
+  const sizes = [0, 1, 24, 25, 50, 56, 57, 58, 59, 62, 63, 64, 100, 4000, 8100, 8145, 8155, 8156, 8185, 8191, 8192, 20_000]
+  const deltas = [0, 1, 63, 64, 8191, 8192, -1, -5000, 3_000_000]
+  const inputs: Input[] = []
+  for (const [i, size] of sizes.entries()) {
+    const bytes = Buffer.alloc(size, i)
+    const text = 'x'.repeat(size)
+    const time = NOW + deltas[i % deltas.length]!
+    inputs.push([time, null, bytes], [time, bytes, null], [NOW, text, text], [NOW, 'k', bytes], [time, bytes, 'v'])
+  }
+  for (const delta of deltas) inputs.push([NOW + delta, null, 'v'], [NOW + delta, '', ''], [NOW + delta, null, null])
+  // Numbers of records up to three bytes, and a batch that grows again and again.
+  const many = Array.from({ length: 8300 }, (_, i): Input => [NOW + i, null, i % 3 === 0 ? null : `${i}`])
+  for (const records of [inputs, many]) {
+    for (const capacity of [2_000_000, 100]) {
+      const writer = fill(new RecordBatchWriter(new BufferPool(), capacity), records)
+      assert.ok(Buffer.from(writer.seal()).equals(expected(records, {})), `${records.length} records from ${capacity} bytes on`)
+    }
+  }
+})
+
 test('old formats carry the same records', () => {
   const plain = samples
     .filter(([, , , headers]) => headers === undefined)

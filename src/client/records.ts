@@ -16,6 +16,10 @@ const MAX_RECORD_OVERHEAD = 5 + 1 + 10 + 5 + 5 + 5 + 5
 /** Attributes, delta of time and offset, key and value lengths, header count: at least. */
 const LEAST_RECORD_OVERHEAD = 6
 const SHORT_TEXT = 48
+/** Numbers from 0 to below this take at most two bytes. */
+const SHORT = 8192
+/** Key and value below this: the length of the record with all its fields is such a number too. */
+const PLAIN_DATA = SHORT - MAX_RECORD_OVERHEAD
 
 export interface HeaderInput {
   readonly key: string
@@ -131,6 +135,71 @@ export class RecordBatchWriter {
     const index = this.#count
     if (index === 0) this.#firstTimestamp = timestamp
     const delta = timestamp - this.#firstTimestamp
+    if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp
+    this.#count = index + 1
+    const isPlain = headers.length === 0 && delta >= 0 && delta < SHORT && index < SHORT && keyBytes + valueBytes < PLAIN_DATA
+    if (isPlain && this.#used + MAX_RECORD_OVERHEAD + keyBytes + valueBytes <= this.#buffer.length) {
+      this.#appendPlain(delta, index, key, keyBytes, value, valueBytes)
+    } else this.#appendAny(delta, index, key, keyBytes, value, valueBytes, headers)
+    return index
+  }
+
+  /** No headers, and numbers of at most two bytes: they are what `putShort` writes, without its calls, and lengths are known beforehand. */
+  #appendPlain(delta: number, index: number, key: Bytes, keyBytes: number, value: Bytes, valueBytes: number): void {
+    const buffer = this.#buffer
+    let at = this.#used
+    // Attributes, the number of headers, and one byte at least for each of the four fields.
+    let length = 6 + keyBytes + valueBytes
+    if (delta > 63) length++
+    if (index > 63) length++
+    if (keyBytes > 63) length++
+    if (valueBytes > 63) length++
+    if (length < 64) buffer[at++] = length << 1
+    else {
+      buffer[at++] = ((length << 1) & 0x7f) | 0x80
+      buffer[at++] = length >> 6
+    }
+    buffer[at++] = 0
+    if (delta < 64) buffer[at++] = delta << 1
+    else {
+      buffer[at++] = ((delta << 1) & 0x7f) | 0x80
+      buffer[at++] = delta >> 6
+    }
+    if (index < 64) buffer[at++] = index << 1
+    else {
+      buffer[at++] = ((index << 1) & 0x7f) | 0x80
+      buffer[at++] = index >> 6
+    }
+    if (key === null) buffer[at++] = 1
+    else {
+      at = putShort(buffer, at, keyBytes)
+      if (keyBytes > 0) at = putBytes(buffer, at, key, keyBytes)
+    }
+    if (value === null) buffer[at++] = 1
+    else {
+      if (valueBytes < 64) buffer[at++] = valueBytes << 1
+      else {
+        buffer[at++] = ((valueBytes << 1) & 0x7f) | 0x80
+        buffer[at++] = valueBytes >> 6
+      }
+      if (valueBytes > 24 && typeof value !== 'string') {
+        buffer.set(value, at)
+        at += valueBytes
+      } else if (valueBytes > 0) at = putBytes(buffer, at, value, valueBytes)
+    }
+    buffer[at++] = 0
+    this.#used = at
+  }
+
+  #appendAny(
+    delta: number,
+    index: number,
+    key: Bytes,
+    keyBytes: number,
+    value: Bytes,
+    valueBytes: number,
+    headers: readonly HeaderInput[],
+  ): void {
     const headerBytes = headers.length === 0 ? 0 : headersSize(headers)
     const start = this.#used
     const room = MAX_RECORD_OVERHEAD + keyBytes + valueBytes + headerBytes
@@ -157,9 +226,6 @@ export class RecordBatchWriter {
     }
     putShort(buffer, start, length)
     this.#used = at
-    this.#count = index + 1
-    if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp
-    return index
   }
 
   #grow(needed: number): void {

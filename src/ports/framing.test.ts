@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { BufferPool } from '../base/buffer-pool.ts'
 import { FrameReader } from './framing.ts'
 import { SeededRng } from './memory/seeded-rng.ts'
-import type { FrameReceiver } from './net.ts'
+import type { FrameMemory, FrameReceiver } from './net.ts'
 
 const TICK = () => new Promise<void>((resolve) => void setImmediate(resolve))
 
@@ -261,6 +261,38 @@ test('the bytes of a large frame stay until the end of the read', () => {
   play(reader, frame(payload), 0, () => 100_000)
   assert.ok(ended)
   assert.equal(pool.stats().outstanding, 0)
+})
+
+test('memory of a large frame that its receiver takes stays as it is; of what lies in a shared chunk there is none to take', () => {
+  const { reader, pool, frames } = harness({ onFrame: take })
+  const kept: { memory: FrameMemory; payload: Buffer }[] = []
+  const refused: number[] = []
+  function take(from: FrameReader, payload: Buffer): void {
+    // One that is left where it is.
+    if (payload[0] === 3) return
+    const memory = from.takeFrame()
+    if (memory === undefined) refused.push(payload.length)
+    else kept.push({ memory, payload })
+    assert.equal(from.takeFrame(), undefined, 'once')
+  }
+  // A small one right behind a large one comes in the same delivery, and must not be given the memory of the one before.
+  const payloads = Array.from({ length: 12 }, (_, i) => Buffer.alloc(i % 2 === 0 ? 300_000 : 50, i + 1))
+  play(reader, Buffer.concat(payloads.map(frame)), 0, () => 70_000)
+  assert.ok(frames.length === 12 && frames.every((one, i) => one.equals(payloads[i]!)))
+  assert.deepEqual(
+    kept.map(({ payload }) => payload.length),
+    Array(5).fill(300_000),
+  )
+  assert.deepEqual(refused, Array(6).fill(50))
+  for (const { memory, payload } of kept)
+    assert.ok(memory.pool === pool && memory.buffer.subarray(0, payload.length).equals(payload))
+  assert.equal(new Set(kept.map(({ memory }) => memory.buffer.buffer)).size, 5)
+  assert.equal(reader.takeFrame(), undefined, 'not outside of onFrame')
+  assert.equal(pool.stats().outstanding, 5)
+  pool.release(kept[0]!.memory.buffer)
+  play(reader, frame(Buffer.alloc(300_000, 99)), 0, () => 70_000)
+  assert.equal(kept.at(-1)!.memory.buffer, kept[0]!.memory.buffer, 'what was given back is used again')
+  assert.ok(kept.slice(1, 5).every(({ memory, payload }) => memory.buffer.subarray(0, payload.length).equals(payload)))
 })
 
 test('close while paused gives the kept bytes back', async () => {

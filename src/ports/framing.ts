@@ -1,5 +1,5 @@
 import type { BufferPool } from '../base/buffer-pool.ts'
-import type { FrameReceiver } from './net.ts'
+import type { FrameMemory, FrameReceiver } from './net.ts'
 
 /** Bytes of the length before each frame. */
 export const PREFIX_BYTES = 4
@@ -23,7 +23,7 @@ export interface FrameTransport {
  *
  * A frame that lies whole in a chunk is handed over in place. The bytes of an unfinished frame are collected in a pooled
  * buffer; `readTarget` offers the rest of that buffer (and room for the next length) to be read into directly, so that
- * big frames are not copied. While paused, what was already read is kept and comes first after `resume`, in a later
+ * big frames are not copied; the receiver may take that buffer over (`takeFrame`). While paused, what was already read is kept and comes first after `resume`, in a later
  * microtask: a receiver is never entered from its own call.
  */
 export class FrameReader {
@@ -40,6 +40,8 @@ export class FrameReader {
   #have = 0
   /** Memory of a frame that was handed over in this read. */
   #lent: Buffer | undefined
+  /** The same, while the receiver is being handed that frame. */
+  #takeable: Buffer | undefined
 
   /** What was read and not yet cut when the receiver paused: `#backlog[#backlogStart .. #backlogEnd)`. */
   #backlog: Buffer | undefined
@@ -95,6 +97,14 @@ export class FrameReader {
     const stopped = this.#deliver(next, 0, next.length)
     if (stopped.position < next.length && !this.#closed) this.#keep(next, stopped.position, next.length)
     return this.#endRead(stopped.frames)
+  }
+
+  /** See `Connection.takeFrame`. */
+  takeFrame(): FrameMemory | undefined {
+    const buffer = this.#takeable
+    if (buffer === undefined) return undefined
+    this.#takeable = this.#lent = undefined
+    return { buffer, pool: this.#pool }
   }
 
   pause(): void {
@@ -257,8 +267,9 @@ export class FrameReader {
     const length = this.#length
     this.#stash = undefined
     this.#length = -1
-    this.#lent = stash
+    this.#lent = this.#takeable = stash
     this.#receiver.onFrame(stash, 0, length)
+    this.#takeable = undefined
   }
 
   #keep(buffer: Buffer, start: number, end: number): void {

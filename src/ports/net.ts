@@ -1,3 +1,4 @@
+import type { BufferPool } from '../base/buffer-pool.ts'
 import type { FileRange } from '../base/bytes.ts'
 
 /** Why a connection ended. */
@@ -34,6 +35,12 @@ export interface DeferredBytes {
   inFile?(from: number, length: number): FileRange | undefined
 }
 
+/** Memory that a receiver has taken over, with a frame in it: it gives it back to the pool, or lets the pool disown it. */
+export interface FrameMemory {
+  readonly buffer: Buffer
+  readonly pool: BufferPool
+}
+
 export interface Connection {
   readonly remoteAddress: string
   readonly remotePort: number
@@ -49,6 +56,11 @@ export interface Connection {
    * reader holds the memory of one piece. Absent where a net has no use for it. Bytes that can't be had close the connection with `error`.
    */
   writeParts?(parts: readonly (Uint8Array | DeferredBytes)[], released: () => void): boolean
+  /**
+   * Within `onFrame`: the memory of that frame is the caller's from now on, so its bytes stay after `onReadEnd`. Undefined: it lies in shared
+   * memory (or was taken before). Absent where a net has no memory of a frame's own.
+   */
+  takeFrame?(): FrameMemory | undefined
   /** Bytes written and not yet taken by the system. */
   readonly queuedBytes: number
   /** Stops delivering frames (frames already read are kept and delivered after `resume`). May be called inside `onFrame`. */

@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts'
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import type { Millis } from '../base/ids.ts'
 import type { Timer } from '../ports/clock.ts'
-import type { CloseReason, Connection, FrameReceiver } from '../ports/net.ts'
+import type { CloseReason, Connection, FrameMemory, FrameReceiver } from '../ports/net.ts'
 import type { ApiName, ApiSchema, ResponseOf } from '../protocol/apis/index.ts'
 import { apis } from '../protocol/apis/index.ts'
 import { ErrorCode, errorName } from '../protocol/errors.ts'
@@ -148,6 +148,11 @@ export class Channel {
     if (this.#state === 'backoff' && this.#waiting.length === 1) this.#retryTimer?.cancel()
     else if (this.#state !== 'idle') return
     this.#openOrWait()
+  }
+
+  /** Within a callback of `send`: takes over the memory that the response lies in, see `Connection.takeFrame`. */
+  takeFrame(): FrameMemory | undefined {
+    return this.#link?.connection?.takeFrame?.()
   }
 
   // ------------------------------------------------------------------ connection

@@ -300,6 +300,45 @@ test('a batch read raw gives the bytes of keys and values, null as -1, and can b
   await world.settled(consumer.close())
 })
 
+test("records keep the memory that they came in when they fill it, and it is nobody else's", async () => {
+  const world = await World.start()
+  const consumer = world.consumer({ 'value.deserializer': 'ByteArray', 'max.poll.records': 2 })
+  consumer.assign([T0, T1])
+  const held: { value: Buffer; wanted: Buffer }[] = []
+  const memory: number[] = []
+  // Of a pooled buffer of 80 KiB the large set takes most, the small one little.
+  for (const [round, size] of [24_000, 24_000, 9000, 24_000, 9000, 24_000].entries()) {
+    const sent = [0, 1, 2].map((i) => Buffer.alloc(size, `${round}${i}`))
+    world.append(0, ...sent.map(String))
+    for (let left = 3; left > 0; ) {
+      for (const record of await world.settled(consumer.poll(5000))) {
+        const value = record.value as unknown as Buffer
+        held.push({ value, wanted: sent[3 - left]! })
+        memory.push(value.buffer.byteLength)
+        left--
+      }
+    }
+    // A fetch of both partitions goes on: its buffers are used again and again.
+    for (let i = 0; i < 3; i++) {
+      const text = `${i}`.repeat(70_000)
+      world.append(1, text)
+      const [other] = [...(await world.settled(consumer.poll(5000)))]
+      assert.equal(String(other?.value), text)
+    }
+  }
+  for (const [i, { value, wanted }] of held.entries()) assert.ok(value.equals(wanted), `record ${i} has changed`)
+  const pooled = 80 * 1024
+  const taken = memory.filter((bytes) => bytes === pooled).length
+  assert.ok(taken >= 6, `of 12 large ones ${taken} lie where they were received`)
+  assert.ok(
+    [6, 7, 8, 12, 13, 14].every((i) => memory[i]! < 30_000),
+    `small ones: ${memory}`,
+  )
+  const { outstanding } = world.memory.pool.stats()
+  assert.ok(outstanding < 3, `${outstanding} buffers are away`)
+  await world.settled(consumer.close())
+})
+
 test('memory of batches read raw is used again with the next poll; what was read as records, or not yet, stays', async () => {
   const world = await World.start()
   const consumer = world.consumer({ 'max.poll.records': 2 })

@@ -36,6 +36,9 @@ export interface FetcherOptions<K, V> {
   readonly deserializers: Deserializers<K, V>
 }
 
+/** Share of the memory of a response from which on a record set keeps it. */
+const MOST = 0.75
+
 interface FetchNode {
   readonly session: FetchSession
   isBusy: boolean
@@ -144,7 +147,7 @@ export class Fetcher<K, V> {
         if (response === undefined) this.#failed(node, error)
         else {
           metrics.fetchLatency.add(clock.now() - sentAt)
-          this.#answered(node, asked, response)
+          this.#answered(nodeId, node, asked, response)
         }
         signal.notify()
       },
@@ -163,7 +166,7 @@ export class Fetcher<K, V> {
 
   // ------------------------------------------------------------------ answers
 
-  #answered(node: FetchNode, asked: ReadonlyMap<string, Asked>, response: Response): void {
+  #answered(nodeId: number, node: FetchNode, asked: ReadonlyMap<string, Asked>, response: Response): void {
     if (!node.session.answered(response.errorCode, response.sessionId)) return
     for (const { topic, partitionResponses } of response.responses) {
       for (const answer of partitionResponses) {
@@ -172,18 +175,18 @@ export class Fetcher<K, V> {
         const { assigned, epoch, fetchOffset } = about
         // Sought, reset or assigned anew since.
         if (assigned.epoch !== epoch || assigned.fetchOffset !== fetchOffset) continue
-        if (this.#options.subscription.isAssigned(assigned)) this.#take(assigned, answer)
+        if (this.#options.subscription.isAssigned(assigned)) this.#take(nodeId, assigned, answer)
       }
     }
   }
 
-  #take(partition: AssignedPartition, { partitionHeader: header, recordSet }: PartitionAnswer): void {
+  #take(nodeId: number, partition: AssignedPartition, { partitionHeader: header, recordSet }: PartitionAnswer): void {
     const { errorCode } = header
     if (errorCode === ErrorCode.NONE) {
       partition.highWatermark = header.highWatermark
       partition.lastStableOffset = header.lastStableOffset
       partition.logStartOffset = header.logStartOffset
-      this.#buffer(partition, recordSet, header.abortedTransactions)
+      this.#buffer(nodeId, partition, recordSet, header.abortedTransactions)
     } else if (FETCH_MOVED.has(errorCode)) {
       this.#options.cluster.metadata.requestUpdate()
       this.#pause(partition)
@@ -200,6 +203,7 @@ export class Fetcher<K, V> {
   }
 
   #buffer(
+    nodeId: number,
     partition: AssignedPartition,
     set: Uint8Array | null,
     aborted: PartitionAnswer['partitionHeader']['abortedTransactions'],
@@ -207,10 +211,7 @@ export class Fetcher<K, V> {
     if (set === null || set.length === 0) return
     const { config } = this.#options
     const { topic, fetchOffset } = partition
-    // What came lies in the receive buffer, for this turn only.
-    const lease = this.#isRaw ? new Lease(this.#options.cluster.pool, set.length) : undefined
-    const buffer = lease?.bytes ?? Buffer.allocUnsafeSlow(set.length)
-    buffer.set(set)
+    const { buffer, lease } = this.#keep(nodeId, set)
     const reader = new RecordSetReader(buffer, {
       topic,
       partition: partition.partition,
@@ -220,6 +221,24 @@ export class Fetcher<K, V> {
     })
     if (reader.isCut) this.#enqueue(partition, undefined, fetchOffset, 0, ErrorCode.MESSAGE_TOO_LARGE)
     else this.#enqueue(partition, reader, endOf(buffer, fetchOffset), buffer.length, ErrorCode.NONE, lease)
+  }
+
+  /**
+   * What came lies in the receive buffer, for this turn only. It is copied, unless it came in memory of its own and fills most of that: then a
+   * record that is held keeps little more than its record set.
+   */
+  #keep(nodeId: number, set: Uint8Array): { readonly buffer: Buffer; readonly lease: Lease | undefined } {
+    const { cluster } = this.#options
+    const memory = set.length >= set.buffer.byteLength * MOST ? cluster.network.takeFrame(nodeId) : undefined
+    if (memory !== undefined) {
+      const buffer = Buffer.from(set.buffer, set.byteOffset, set.length)
+      if (this.#isRaw) return { buffer, lease: new Lease(memory.pool, memory.buffer) }
+      memory.pool.disown(memory.buffer)
+      return { buffer, lease: undefined }
+    }
+    const owner = this.#isRaw ? cluster.pool.acquire(set.length) : Buffer.allocUnsafeSlow(set.length)
+    owner.set(set)
+    return { buffer: owner.subarray(0, set.length), lease: this.#isRaw ? new Lease(cluster.pool, owner) : undefined }
   }
 
   #enqueue(

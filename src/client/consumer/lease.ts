@@ -5,17 +5,16 @@ import type { BufferPool } from '../../base/buffer-pool.ts'
  * is, because records of it may be held, the garbage collector has it.
  */
 export class Lease {
-  readonly bytes: Buffer
   /** Batches handed out and not retired. */
   #users = 0
   #isRead = false
   readonly #pool: BufferPool
   readonly #owner: Buffer
 
-  constructor(pool: BufferPool, size: number) {
+  /** Of what was acquired from `pool`. */
+  constructor(pool: BufferPool, owner: Buffer) {
     this.#pool = pool
-    this.#owner = pool.acquire(size)
-    this.bytes = this.#owner.subarray(0, size)
+    this.#owner = owner
   }
 
   use(): void {

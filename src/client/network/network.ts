@@ -1,7 +1,7 @@
 /** One connection per broker, by node id. */
 import type { Millis } from '../../base/ids.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { Net } from '../../ports/net.ts'
+import type { FrameMemory, Net } from '../../ports/net.ts'
 import type { ApiName, ResponseOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import { Channel, ChannelError, type RequestOrMaker, type SendOptions } from '../../rpc/channel.ts'
@@ -37,7 +37,7 @@ const CONNECT_TIMEOUT_MS = 10_000
 /**
  * Connections are made when first needed and again after they broke (`reconnect.backoff.ms`); requests to a node leave in the order of
  * `send`. Every callback is called exactly once, never within `send`, with the response while its bytes still lie in the receive buffer:
- * record sets are slices of it that must be copied to be kept.
+ * record sets are slices of it that must be copied to be kept, or taken over with all of it (`takeFrame`).
  *
  * Errors: NetworkException (not connected, or the connection broke: may have been carried out), TimeoutException (no response within
  * `request.timeout.ms`; the connection was closed), UnsupportedVersionException (the broker does not know the API or version; nothing was
@@ -105,6 +105,11 @@ export class Network {
   /** Requests sent or waiting. */
   pending(nodeId: number): number {
     return this.#channels.get(nodeId)?.pending ?? 0
+  }
+
+  /** Within a callback of `send` to that node: takes over the memory of its response. Undefined: what is to be kept must be copied. */
+  takeFrame(nodeId: number): FrameMemory | undefined {
+    return this.#channels.get(nodeId)?.takeFrame()
   }
 
   /** Connects, unless that was done or a backoff runs; `onReady` follows. */

@@ -80,17 +80,25 @@ export class Accumulator {
     return this.active.size === 0 && this.#line.length === 0
   }
 
-  queue(topic: string, partition: number): PartitionQueue {
-    if (topic !== this.#lastTopic) {
-      let queues = this.#queues.get(topic)
-      if (queues === undefined) {
-        queues = []
-        this.#queues.set(topic, queues)
-      }
-      this.#lastTopic = topic
-      this.#lastQueues = queues
+  /** By partition, as far as they were asked for: the array stays the topic's. */
+  queuesOf(topic: string): readonly (PartitionQueue | undefined)[] {
+    return this.#queuesOf(topic)
+  }
+
+  #queuesOf(topic: string): PartitionQueue[] {
+    if (topic === this.#lastTopic) return this.#lastQueues
+    let queues = this.#queues.get(topic)
+    if (queues === undefined) {
+      queues = []
+      this.#queues.set(topic, queues)
     }
-    const queues = this.#lastQueues
+    this.#lastTopic = topic
+    this.#lastQueues = queues
+    return queues
+  }
+
+  queue(topic: string, partition: number): PartitionQueue {
+    const queues = this.#queuesOf(topic)
     return (partition < queues.length ? queues[partition] : undefined) ?? this.#newQueue(queues, topic, partition)
   }
 

@@ -31,6 +31,7 @@ export class ProducerBatch {
   /** Timestamps as runs: the index of the first record that has another than the one before, and that timestamp. */
   readonly #runStarts: number[] = []
   readonly #runTimestamps: EpochMillis[] = []
+  #lastTimestamp: EpochMillis = -1
 
   constructor(queue: PartitionQueue, writer: RecordBatchWriter, now: Millis) {
     this.queue = queue
@@ -52,12 +53,12 @@ export class ProducerBatch {
   }
 
   expect(callback: SendCallback | undefined, timestamp: EpochMillis): void {
-    const runs = this.#runTimestamps
-    if (runs.length === 0 || runs[runs.length - 1] !== timestamp) {
-      this.#runStarts.push(this.#expected)
-      runs.push(timestamp)
-    }
     const index = this.#expected++
+    if (timestamp !== this.#lastTimestamp || index === 0) {
+      this.#lastTimestamp = timestamp
+      this.#runStarts.push(index)
+      this.#runTimestamps.push(timestamp)
+    }
     if (this.#callbacks !== undefined) this.#callbacks.push(callback)
     else if (index === 0) this.#shared = callback
     else if (callback !== this.#shared) {

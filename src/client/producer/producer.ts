@@ -16,6 +16,7 @@ import { DefaultPartitioner, type Partitioner } from '../partitioning.ts'
 import { byteLength, type HeaderInput, recordSizeBound } from '../records.ts'
 import { type Bytes, bytesOf, partitionerOf, type Serializer, serializerOf } from '../serialization.ts'
 import { Accumulator, type PendingRecord, Placed } from './accumulator.ts'
+import type { PartitionQueue } from './batch.ts'
 import { Fifo } from './fifo.ts'
 import { ProducerIdentity } from './identity.ts'
 import { Interceptors } from './interceptors.ts'
@@ -26,7 +27,7 @@ import { Transaction } from './transaction.ts'
 import type { MetricValue, Producer, ProducerRecord, RecordMetadata, SendCallback, TopicPartitionOffset } from './types.ts'
 
 const NO_HEADERS: readonly HeaderInput[] = []
-const WALL_USES = 15
+const WALL_USES = 63
 
 /** Of the promise that was made last: so that none needs a function of its own to be made. */
 let resolveNext: (metadata: RecordMetadata) => void
@@ -82,6 +83,7 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   /** What was looked up last in this turn. */
   #turnTopic: string | undefined
   #turnMetadata: TopicMetadata | undefined
+  #turnQueues: readonly (PartitionQueue | undefined)[] = []
   readonly #endTurn = (): void => {
     this.#turnAt = -1
     this.#turnTopic = undefined
@@ -193,7 +195,8 @@ class KafkaProducer<K, V> implements Producer<K, V> {
       return this.#awaitTopic(this.#pending(topic, partition, key, value, headers, timestamp, callback), size)
     }
     const place = partition === undefined ? this.#partitioner.partition(topic, key, value, metadata) : partition
-    const queue = this.#accumulator.queue(topic, place)
+    const queues = this.#turnQueues
+    const queue = (place < queues.length ? queues[place] : undefined) ?? this.#accumulator.queue(topic, place)
     const placed = this.#accumulator.append(queue, key, keyBytes, value, valueBytes, headers, timestamp, callback, this.#turnAt)
     if (placed === Placed.JOINED && this.#unplaced.size === 0) return true
     if (placed === Placed.NO_ROOM) this.#accumulator.wait(this.#pending(topic, place, key, value, headers, timestamp, callback))
@@ -220,6 +223,7 @@ class KafkaProducer<K, V> implements Producer<K, V> {
     if (metadata === undefined) return undefined
     this.#turnTopic = topic
     this.#turnMetadata = metadata
+    this.#turnQueues = this.#accumulator.queuesOf(topic)
     return metadata
   }
 
@@ -238,7 +242,7 @@ class KafkaProducer<K, V> implements Producer<K, V> {
     return this.#turnAt
   }
 
-  /** Now, to within what the records of a turn before it took: the clock is asked by every 16th. */
+  /** Now, to within what the records of a turn before it took: the clock is asked by every 64th. */
   #wallTime(): number {
     if (this.#wallUses-- === 0) {
       this.#wallUses = WALL_USES

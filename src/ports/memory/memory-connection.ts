@@ -1,17 +1,25 @@
-import type { BufferPool } from '../../base/buffer-pool.ts'
+import { BufferPool } from '../../base/buffer-pool.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { FrameTransport } from '../framing.ts'
 import { FrameReader } from '../framing.ts'
-import type { CloseReason, Connection, FrameReceiver } from '../net.ts'
+import type { CloseReason, Connection, FrameMemory, FrameReceiver } from '../net.ts'
 import type { Rng } from '../rng.ts'
 
 /** Bytes that the two systems' socket buffers hold per direction; what is beyond stays queued at the writer. */
 const WINDOW_BYTES = 256 * 1024
 const HIGH_WATER_BYTES = 1024 * 1024
 export const READ_BYTES = 256 * 1024
-/** What is left in the buffer of a read that is over. */
+/** What is left in the buffer of a read that is over, and in memory that was given back. */
 const POISON = 0xdb
 const LINGER_MS = 1000
+
+/** What is given back can't be read any more, as if somebody else used it at once. */
+export class PoisoningPool extends BufferPool {
+  override release(buffer: Buffer): void {
+    super.release(buffer)
+    buffer.fill(POISON)
+  }
+}
 
 export type Accept = (connection: Connection) => FrameReceiver | undefined
 
@@ -169,6 +177,10 @@ export class End implements Connection, FrameTransport {
     if (this.#queuedBytes <= HIGH_WATER_BYTES) return true
     this.#wantsDrain = true
     return false
+  }
+
+  takeFrame(): FrameMemory | undefined {
+    return this.#reader?.takeFrame()
   }
 
   pause(): void {

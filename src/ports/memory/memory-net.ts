@@ -1,9 +1,8 @@
-import { BufferPool } from '../../base/buffer-pool.ts'
 import type { Clock } from '../clock.ts'
 import type { Connection, FrameReceiver, Listener, Net } from '../net.ts'
 import type { Rng } from '../rng.ts'
 import type { Accept, Bound, Host, HostClock, Surroundings } from './memory-connection.ts'
-import { End, READ_BYTES, systemError } from './memory-connection.ts'
+import { End, PoisoningPool, READ_BYTES, systemError } from './memory-connection.ts'
 
 export interface MemoryNetworkOptions {
   /** One-way delay of each write, milliseconds; drawn anew for each, order is kept. Default 0.05 - 0.5. */
@@ -20,7 +19,7 @@ export interface MemoryNetworkOptions {
 export class MemoryNetwork implements Surroundings {
   readonly clock: Clock
   readonly rng: Rng
-  readonly pool = new BufferPool()
+  readonly pool = new PoisoningPool()
   readonly readBuffer = Buffer.alloc(READ_BYTES)
   readonly #hosts = new Map<string, Host>()
   readonly #blocked = new Set<string>()

@@ -79,7 +79,7 @@ test('this Node reads accepted connections on the fast path: into the one shared
   await close()
 })
 
-test('small writes keep their order behind what the system did not take, and give their memory back once', async () => {
+test('writes keep their order behind what the system did not take, and give their memory back once', async () => {
   const { far, socket, close } = await rawPeer()
   try {
     const sent: Buffer[] = []
@@ -91,7 +91,7 @@ test('small writes keep their order behind what the system did not take, and giv
       far.connection.write(buffer, () => released.push(number))
     }
     // Of odd sizes, so that one of them is taken in part; nobody reads.
-    while (far.connection.queuedBytes === 0) send(16_000)
+    while (far.connection.queuedBytes === 0) send(sent.length % 2 === 0 ? 16_000 : 900_000)
     const taken = released.length
     for (let i = 0; i < 20; i++) send(100 + i)
     assert.deepEqual([taken, released.length], [sent.length - 21, taken], 'what the system has not taken is kept')

@@ -4,7 +4,7 @@ import { createServer, Socket } from 'node:net'
 import { BufferPool } from '../../base/buffer-pool.ts'
 import type { FrameTransport } from '../framing.ts'
 import { FrameReader } from '../framing.ts'
-import type { CloseReason, Connection, DeferredBytes, FrameReceiver, Listener, Net } from '../net.ts'
+import type { CloseReason, Connection, DeferredBytes, FrameMemory, FrameReceiver, Listener, Net } from '../net.ts'
 import type { FileSender } from './file-sender.ts'
 import { descriptorOf, PartSender, PieceMemory } from './part-sender.ts'
 import { TurnBudget } from './turn-budget.ts'
@@ -14,8 +14,8 @@ const SHARED_READ_BYTES = 256 * 1024
 /** Above this many queued bytes `write` returns false. */
 const HIGH_WATER_BYTES = 1024 * 1024
 const BACKLOG = 1024
-/** What is no larger is given to the system directly, which nearly always takes it. */
-const AT_ONCE_BYTES = 16 * 1024
+/** What is no larger is given to the system directly, which takes it or what there is room for. */
+const AT_ONCE_BYTES = 1024 * 1024
 /** How long a connection that was ended waits for the peer's end once everything is sent, and for the sending itself. */
 const LINGER_MS = 1000
 const FLUSH_MS = 30_000
@@ -279,6 +279,10 @@ class NodeConnection implements Connection, FrameTransport {
     if (!this.#wantsDrain || this.#closed || this.queuedBytes > HIGH_WATER_BYTES) return
     this.#wantsDrain = false
     this.#receiver.onDrain?.()
+  }
+
+  takeFrame(): FrameMemory | undefined {
+    return this.#reader?.takeFrame()
   }
 
   pause(): void {
