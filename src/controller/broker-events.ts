@@ -87,22 +87,23 @@ async function brokersStarted(term: Term, ids: readonly BrokerId[]): Promise<voi
   }
   batch.addFullMetadata(ids)
   batch.addMetadata()
-  batch.flush()
-  for (const id of ids) bringReplicasOnline(term, id)
+  await batch.flush()
+  for (const id of ids) await bringReplicasOnline(term, id)
   await bringOnline(term)
-  batch.flush()
+  await batch.flush()
   await continueReassignments(term, (reassignment) => reassignment.target.some((id) => ids.includes(id)))
   const waiting = new Set<string>()
   for (const id of ids) for (const entry of ctx.partitionsOn(id)) if (ctx.isBeingDeleted(entry.topic)) waiting.add(entry.topic)
   if (waiting.size > 0) signalRestart(term, ids, waiting)
   await resumeTopics(term, waiting)
-  batch.flush()
+  await batch.flush()
   await term.watches.brokers(ids)
 }
 
 function signalRestart(term: Term, ids: readonly BrokerId[], topics: ReadonlySet<string>): void {
   const replicas = ids.flatMap((id) =>
-    [...term.ctx.partitionsOn(id)]
+    term.ctx
+      .partitionsOn(id)
       .filter(({ topic }) => topics.has(topic))
       .map(({ topic, partition }) => replicaName(topic, partition, id)),
   )
@@ -113,17 +114,17 @@ function signalRestart(term: Term, ids: readonly BrokerId[], topics: ReadonlySet
 }
 
 /** LeaderAndIsr with the cached state for all it hosts. Topics under deletion are left out: the replica is to go, not to be made. */
-export function bringReplicasOnline(term: Term, broker: BrokerId): void {
-  for (const entry of term.ctx.partitionsOn(broker)) {
-    if (!moveReplica(entry, broker, 'OnlineReplica')) continue
+export function bringReplicasOnline(term: Term, broker: BrokerId): Promise<void> {
+  return term.pace.each(term.ctx.partitionsOn(broker), (entry) => {
+    if (!moveReplica(entry, broker, 'OnlineReplica')) return
     if (entry.leadership && !term.ctx.isBeingDeleted(entry.topic)) term.batch.addLeaderAndIsr([broker], entry, false)
-  }
+  })
 }
 
 /** The context has dropped the brokers already. */
 async function replicasLost(term: Term, ids: readonly BrokerId[]): Promise<void> {
   term.log.info(`Broker failure callback for ${ids.join(',')}`)
-  await replicasWentOffline(term, new Map(ids.map((id) => [id, [...term.ctx.partitionsOn(id)]])))
+  await replicasWentOffline(term, new Map(ids.map((id) => [id, term.ctx.partitionsOn(id)])))
   for (const id of ids) term.readAhead.forget(id)
 }
 
@@ -132,7 +133,7 @@ export async function replicasWentOffline(term: Term, replicas: ReadonlyMap<Brok
   for (const [broker, entries] of deleting) failReplicas(term, broker, entries)
   if (deleting.size === 0) return
   await resumeDeletions(term)
-  term.batch.flush()
+  await term.batch.flush()
 }
 
 /** A broker changed its registration (listeners, dynamically): everybody hears of its new endpoints. */
@@ -143,7 +144,7 @@ export async function brokerModifications(term: Term, brokerId: BrokerId): Promi
   term.log.info(`Updated broker ${brokerId}: ${now.endpoints.map((e) => `${e.listenerName}://${e.host}:${e.port}`).join(',')}`)
   term.ctx.brokers.set(brokerId, now)
   term.batch.addMetadata()
-  term.batch.flush()
+  await term.batch.flush()
 }
 
 function sameEndpoints(a: readonly Endpoint[], b: readonly Endpoint[]): boolean {

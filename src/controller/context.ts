@@ -131,8 +131,17 @@ export class ControllerContext {
     return this.topics.get(topic)?.get(partition)
   }
 
-  *partitionsOn(broker: BrokerId): Generator<PartitionEntry> {
-    for (const entry of this.partitions()) if (entry.replicas.includes(broker)) yield entry
+  partitionsOn(broker: BrokerId): PartitionEntry[] {
+    const found: PartitionEntry[] = []
+    for (const topic of this.topics.values())
+      for (const entry of topic.values()) if (entry.replicas.includes(broker)) found.push(entry)
+    return found
+  }
+
+  get partitionCount(): number {
+    let count = 0
+    for (const topic of this.topics.values()) count += topic.size
+    return count
   }
 
   /** Its deletion goes on, or may at any moment: nobody needs its partitions any more. While one is reassigned the topic lives as before. */

@@ -24,11 +24,11 @@ export async function controlledShutdown(term: Term, brokerId: BrokerId, done: S
   for (const entry of movable(term, brokerId)) (entry.leadership?.leader === brokerId ? led : followed).push(entry)
   const { written } = await electLeaders(term, led, 'controlledShutdown')
   // Before the ISRs shrink: a fetch that comes later would bring the broker back into them.
-  for (const entry of [...written, ...followed]) batch.addStopReplica(brokerId, entry, false)
-  batch.flush()
-  if (written.size > 0) await batch.heard(term.clock, HEARING_MS)
+  await term.pace.each([...written, ...followed], (entry) => batch.addStopReplica(brokerId, entry, false))
+  await batch.flush()
+  if (written.size > 0) await batch.heard(HEARING_MS)
   await takeReplicasOffline(term, brokerId, followed)
-  batch.flush()
+  await batch.flush()
   const remaining = movable(term, brokerId).filter((entry) => entry.leadership?.leader === brokerId)
   term.log.info(`Broker ${brokerId} still leads ${remaining.length} partitions`)
   done(
@@ -38,5 +38,5 @@ export async function controlledShutdown(term: Term, brokerId: BrokerId, done: S
 }
 
 function movable(term: Term, brokerId: BrokerId): PartitionEntry[] {
-  return [...term.ctx.partitionsOn(brokerId)].filter((entry) => entry.replicas.length > 1 && entry.leadership)
+  return term.ctx.partitionsOn(brokerId).filter((entry) => entry.replicas.length > 1 && entry.leadership)
 }

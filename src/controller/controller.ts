@@ -9,6 +9,7 @@ import { dispatch } from './dispatch.ts'
 import { CONTROLLER_STATES, type ControllerEvent, EventQueue, type ShutdownDone, SURVIVE_RESIGNATION } from './events.ts'
 import { failover } from './failover.ts'
 import { prefixed } from './log-lines.ts'
+import { Pace } from './pace.ts'
 import { ReadAhead } from './read-ahead.ts'
 import { RequestBatch } from './request-batch.ts'
 import { ControllerStats } from './stats.ts'
@@ -233,6 +234,7 @@ class KafkaController implements Controller {
     const batch = new RequestBatch(
       ctx,
       rpc,
+      clock,
       config.interBrokerListenerName,
       {
         onLeaderAndIsrResponse: (brokerId, response) => enqueue({ kind: 'LeaderAndIsrResponseReceived', brokerId, response }),
@@ -250,6 +252,7 @@ class KafkaController implements Controller {
       zk,
       rpc,
       clock,
+      pace: new Pace(clock),
       fence,
       batch,
       watches,

@@ -28,7 +28,7 @@ export async function topicDeletion(term: Term): Promise<void> {
   term.log.info(`Starting topic deletion for topics ${known.join(',')}`)
   enqueueTopics(term, known)
   await resumeDeletions(term)
-  term.batch.flush()
+  await term.batch.flush()
 }
 
 /** Queues topics for deletion; those under reassignment wait for its end. */
@@ -164,7 +164,7 @@ export async function replicasDeleted(
   for (const entry of deleted) moveReplica(entry, brokerId, 'ReplicaDeletionSuccessful')
   failReplicas(term, brokerId, failed)
   await resumeDeletions(term)
-  term.batch.flush()
+  await term.batch.flush()
 }
 
 /** Replicas could not be deleted (error, broker died): their topics wait until `resumeTopics`. */

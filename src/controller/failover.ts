@@ -3,8 +3,10 @@ import type { ControllerContext, PartitionEntry } from './context.ts'
 import { enqueueTopics, resumeDeletions } from './deletion.ts'
 import { bringOnline } from './leadership.ts'
 import { mapOf, setOf, vectorOf } from './log-lines.ts'
+import { FEW_PARTITIONS } from './pace.ts'
 import { resumePreferredElection } from './preferred-election.ts'
 import { startReassignments } from './reassignment.ts'
+import { readStates } from './state-reads.ts'
 import { mustDelete, type Term } from './term.ts'
 
 /**
@@ -32,15 +34,15 @@ export async function failover(term: Term): Promise<void> {
   log.info('Initializing topic deletion manager')
   log.info('Sending update metadata request')
   batch.addFullMetadata(ctx.registeredBrokers())
-  batch.flush()
-  initializeStates(ctx)
-  for (const id of ctx.registeredBrokers()) bringReplicasOnline(term, id)
+  await batch.flush()
+  await term.pace.each([...ctx.partitions()], (entry) => initializeState(ctx, entry))
+  for (const id of ctx.registeredBrokers()) await bringReplicasOnline(term, id)
   await bringOnline(term, ctx.partitions(), (entry) => entry.leadership)
-  batch.flush()
+  await batch.flush()
   log.info(`Ready to serve as the new controller with epoch ${ctx.epoch}`)
   if (reassignments) await startReassignments(term, reassignments)
   await resumeDeletions(term)
-  batch.flush()
+  await batch.flush()
   await resumePreferredElection(term)
 }
 
@@ -50,15 +52,17 @@ async function readContext(term: Term): Promise<void> {
   const topics = await zk.getTopics()
   for (const topic of topics) term.watches.topic(topic)
   const assignments = topics.length > 0 ? await zk.getAssignments(topics) : new Map()
+  let added = 0
   for (const topic of topics) {
     const assignment = assignments.get(topic)
-    if (assignment) ctx.addPartitions(topic, assignment)
+    if (added > FEW_PARTITIONS) await term.pace.rest()
+    if (assignment) added += ctx.addPartitions(topic, assignment).length
     else term.log.error(`Topic ${topic} has no readable assignment: left out until its znode changes`)
   }
   await term.watches.brokers(ctx.registeredBrokers())
-  const entries = [...ctx.partitions()]
-  const states = entries.length > 0 ? await zk.getPartitionStates(entries) : new Map()
-  for (const entry of entries) entry.leadership = states.get(entry.key)
+  await readStates(term, [...ctx.partitions()], (entry, state) => {
+    entry.leadership = state
+  })
 }
 
 async function readDeletions(term: Term, reassignments: ReadonlyMap<string, unknown>): Promise<void> {
@@ -92,13 +96,11 @@ function waitingTopics(ctx: ControllerContext, reassignments: ReadonlyMap<string
   return [...new Set([...ctx.partitions()].filter(waits).map(({ topic }) => topic))]
 }
 
-/** Pure but for the context: the states that follow from what was read. */
-export function initializeStates(ctx: ControllerContext): void {
-  for (const entry of ctx.partitions()) {
-    entry.state = initialState(ctx, entry)
-    for (const id of entry.replicas)
-      entry.replicaStates.set(id, ctx.isOnline(id, entry) ? 'OnlineReplica' : 'ReplicaDeletionIneligible')
-  }
+/** Pure but for the partition: the states that follow from what was read. */
+export function initializeState(ctx: ControllerContext, entry: PartitionEntry): void {
+  entry.state = initialState(ctx, entry)
+  for (const id of entry.replicas)
+    entry.replicaStates.set(id, ctx.isOnline(id, entry) ? 'OnlineReplica' : 'ReplicaDeletionIneligible')
 }
 
 function initialState(ctx: ControllerContext, entry: PartitionEntry): PartitionEntry['state'] {

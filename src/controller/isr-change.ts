@@ -1,4 +1,5 @@
 import type { PartitionEntry } from './context.ts'
+import { readStates } from './state-reads.ts'
 import { mustDelete, type Term } from './term.ts'
 
 /** Leaders changed ISRs: the controller reads them and tells every broker's metadata. Replicas are told nothing. */
@@ -11,10 +12,8 @@ export async function isrChangeNotification(term: Term): Promise<void> {
     const entry = ctx.partition(topic, partition)
     if (entry) changed.add(entry)
   }
-  const states = await zk.getPartitionStates([...changed])
-  for (const entry of changed) {
-    const state = states.get(entry.key)
-    if (!state) continue
+  await readStates(term, [...changed], (entry, state) => {
+    if (!state) return
     const old = entry.leadership
     entry.leadership = state
     if (old && old.isr.length !== state.isr.length) {
@@ -23,10 +22,10 @@ export async function isrChangeNotification(term: Term): Promise<void> {
         `${entry.key}: [${state.isr.join(',')}] by leader ${state.leader}`,
       )
     }
-  }
+  })
   if (changed.size > 0) {
     term.batch.addMetadata(changed)
-    term.batch.flush()
+    await term.batch.flush()
   }
   await mustDelete('deleting ISR changes', () => zk.deleteIsrChangeNotifications(names, term.fence))
 }

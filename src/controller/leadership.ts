@@ -26,7 +26,7 @@ export async function electLeaders(
     entries.map((entry) => ({ entry, change: { kind: 'elect', strategy } })),
     known,
   )
-  for (const entry of results.written) {
+  await term.pace.each([...results.written], (entry) => {
     term.batch.addLeaderAndIsr(recipients(term, entry, strategy), entry, false)
     const leader = entry.leadership?.leader
     const old = before.get(entry)
@@ -35,7 +35,7 @@ export async function electLeaders(
         'LeaderMoved',
         `${entry.key}: ${old ?? 'none'} -> ${leader} (${strategy}, epoch ${entry.leadership?.leaderEpoch})`,
       )
-  }
+  })
   return results
 }
 
@@ -61,11 +61,11 @@ export async function bringOnline(
 ): Promise<ReadonlySet<PartitionEntry>> {
   const fresh: PartitionEntry[] = []
   const offline: PartitionEntry[] = []
-  for (const entry of among) {
-    if (term.ctx.isBeingDeleted(entry.topic)) continue
+  await term.pace.each([...among], (entry) => {
+    if (term.ctx.isBeingDeleted(entry.topic)) return
     if (entry.state === 'NewPartition') fresh.push(entry)
     else if (entry.state === 'OfflinePartition') offline.push(entry)
-  }
+  })
   if (fresh.length > 0) await initializePartitions(term, fresh)
   return offline.length > 0 ? (await electLeaders(term, offline, 'offline', known)).written : new Set()
 }
@@ -82,22 +82,22 @@ export async function takeReplicasOffline(
   settled: ReadonlySet<PartitionEntry> = new Set(),
 ): Promise<void> {
   const led: PartitionEntry[] = []
-  for (const entry of entries) {
+  await term.pace.each([...entries], (entry) => {
     if (!moveReplica(entry, broker, 'OfflineReplica')) {
       term.log.error(`Replica ${broker} of ${entry.key} cannot go from ${entry.replicaState(broker)} to OfflineReplica`)
-      continue
+      return
     }
     term.batch.addStopReplica(broker, entry, false)
-    if (settled.has(entry) && !entry.leadership?.isr.includes(broker)) continue
+    if (settled.has(entry) && !entry.leadership?.isr.includes(broker)) return
     if (entry.leadership) led.push(entry)
     else term.batch.addMetadata([entry])
-  }
+  })
   const results = await changeStates(
     term,
     led.map((entry) => ({ entry, change: { kind: 'removeReplica', broker } })),
   )
-  for (const entry of results.written) {
-    if (term.ctx.isBeingDeleted(entry.topic)) continue
+  await term.pace.each([...results.written], (entry) => {
+    if (term.ctx.isBeingDeleted(entry.topic)) return
     term.batch.addLeaderAndIsr(
       entry.replicas.filter((id) => id !== broker),
       entry,
@@ -107,7 +107,7 @@ export async function takeReplicasOffline(
       'IsrShrunk',
       `${entry.key}: [${entry.leadership?.isr.join(',')}] without ${broker} (epoch ${entry.leadership?.leaderEpoch})`,
     )
-  }
+  })
   term.batch.addMetadata([...results.unchanged].filter((entry) => !term.ctx.isBeingDeleted(entry.topic)))
 }
 
@@ -120,14 +120,14 @@ export async function onReplicasOffline(
   term: Term,
   replicas: ReadonlyMap<BrokerId, readonly PartitionEntry[]>,
 ): Promise<Map<BrokerId, PartitionEntry[]>> {
-  for (const entry of term.ctx.partitions()) {
-    if (term.ctx.isBeingDeleted(entry.topic) || !entry.leadership) continue
+  await term.pace.each([...term.ctx.partitions()], (entry) => {
+    if (term.ctx.isBeingDeleted(entry.topic) || !entry.leadership) return
     if (!term.ctx.isOnline(entry.leadership.leader, entry)) movePartition(entry, 'OfflinePartition')
-  }
+  })
   const { readAhead } = term
   const elected = await bringOnline(term, undefined, readAhead.isEmpty ? undefined : (entry) => readAhead.stateOf(entry))
-  term.batch.flush()
-  if (elected.size > 0) await term.batch.heard(term.clock, HEARING_MS)
+  await term.batch.flush()
+  if (elected.size > 0) await term.batch.heard(HEARING_MS)
   const deleting = new Map<BrokerId, PartitionEntry[]>()
   for (const broker of [...replicas.keys()].sort((a, b) => b - a)) {
     const entries = replicas.get(broker) ?? []
@@ -141,6 +141,6 @@ export async function onReplicasOffline(
   }
   // Everybody hears of the broker's end, also when no partition is concerned.
   term.batch.addMetadata()
-  term.batch.flush()
+  await term.batch.flush()
   return deleting
 }

@@ -12,9 +12,9 @@ export async function logDirEventNotification(term: Term): Promise<void> {
   const brokers = new Set(await term.zk.readLogDirEventNotifications(names))
   for (const broker of brokers) {
     term.note('LogDirFailure', `broker ${broker}`)
-    bringReplicasOnline(term, broker)
+    await bringReplicasOnline(term, broker)
   }
-  term.batch.flush()
+  await term.batch.flush()
   await mustDelete('deleting log dir events', () => term.zk.deleteLogDirEventNotifications(names, term.fence))
 }
 

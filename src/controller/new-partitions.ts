@@ -38,8 +38,9 @@ export async function initializePartitions(term: Term, entries: readonly Partiti
       term.fence,
     )
     const unsure: InitialStateOf[] = []
-    for (const [i, one] of pending.entries()) {
-      const { outcome, zkVersion } = outcomes[i]!
+    let next = 0
+    await term.pace.each(pending, (one) => {
+      const { outcome, zkVersion } = outcomes[next++]!
       switch (throwIfOver(outcome, `creating the state of ${one.entry.key}`)) {
         case 'ok':
           settleCreated(term, one.entry, stateOf(one.wanted, zkVersion))
@@ -51,7 +52,7 @@ export async function initializePartitions(term: Term, entries: readonly Partiti
         default:
           term.log.error(`Partition ${one.entry.key} stays without leader: creating its state failed (${outcome})`)
       }
-    }
+    })
     pending = unsure.length > 0 ? await adoptExisting(term, unsure) : []
   }
 }
@@ -90,10 +91,12 @@ async function adoptExisting(term: Term, unsure: readonly InitialStateOf[]): Pro
 
 /** Partitions that were just added to the context: states, leaders, requests. */
 export async function createPartitions(term: Term, entries: readonly PartitionEntry[]): Promise<void> {
-  for (const entry of entries) {
+  await term.pace.each(entries, (entry) => {
     movePartition(entry, 'NewPartition')
     for (const broker of entry.replicas) moveReplica(entry, broker, 'NewReplica')
-  }
+  })
   await initializePartitions(term, entries)
-  for (const entry of entries) for (const broker of entry.replicas) moveReplica(entry, broker, 'OnlineReplica')
+  await term.pace.each(entries, (entry) => {
+    for (const broker of entry.replicas) moveReplica(entry, broker, 'OnlineReplica')
+  })
 }

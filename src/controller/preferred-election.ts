@@ -23,33 +23,33 @@ export async function resumePreferredElection(term: Term): Promise<void> {
 async function electAndDelete(term: Term, skipDone: boolean): Promise<void> {
   const wanted = (await term.zk.getPreferredReplicaElection()) ?? []
   const entries = new Set<PartitionEntry>()
-  for (const { topic, partition } of wanted) {
+  await term.pace.each(wanted, ({ topic, partition }) => {
     const entry = term.ctx.partition(topic, partition)
     if (!entry) term.log.warn(`Preferred replica election: partition ${topic}-${partition} does not exist`)
     else if (term.ctx.topicsToDelete.has(topic))
       term.log.info(`Preferred replica election: ${entry.key} is skipped, its topic is being deleted`)
     else if (!skipDone || entry.leadership?.leader !== entry.replicas[0]) entries.add(entry)
-  }
+  })
   term.log.info(`Starting preferred replica leader election for partitions ${[...entries].map(({ key }) => key).join(',')}`)
   if (entries.size > 0) {
     await electLeaders(term, [...entries], 'preferred')
-    term.batch.flush()
-    announce(term, entries)
+    await term.batch.flush()
+    await announce(term, [...entries])
     term.note('PreferredElection', `${entries.size} partitions`)
   }
   await mustDelete('deleting the preferred replica election', () => term.zk.deletePreferredReplicaElection(term.fence))
   term.enqueue({ kind: 'PreferredReplicaLeaderElection' })
 }
 
-function announce(term: Term, entries: Iterable<PartitionEntry>): void {
-  for (const { key, leadership, replicas } of entries) {
+function announce(term: Term, entries: readonly PartitionEntry[]): Promise<void> {
+  return term.pace.each(entries, ({ key, leadership, replicas }) => {
     const isDone = leadership !== undefined && leadership.leader === replicas[0]
     if (isDone) term.log.info(`Partition ${key} completed preferred replica leader election. New leader is ${leadership.leader}`)
     else
       term.log.warn(
         `Partition ${key} failed to complete preferred replica leader election to ${replicas[0]}. Leader is still ${leadership?.leader ?? -1}`,
       )
-  }
+  })
 }
 
 /**
@@ -81,7 +81,7 @@ export async function autoRebalance(term: Term): Promise<void> {
   for (const entries of decideRebalance(term.ctx, term.config.leaderImbalancePerBrokerPercentage).values()) {
     term.log.info(`Starting preferred replica leader election for partitions ${entries.map(({ key }) => key).join(',')}`)
     await electLeaders(term, entries, 'preferred')
-    term.batch.flush()
-    announce(term, entries)
+    await term.batch.flush()
+    await announce(term, entries)
   }
 }

@@ -72,7 +72,7 @@ export class ReadAhead {
   private async read(broker: BrokerId, lost: Lost): Promise<void> {
     this.begunAt.set(broker, this.clock.now())
     lost.timer = this.clock.timer(2 * this.zk.session.sessionTimeoutMs, () => this.forget(broker), true)
-    const led = [...this.ctx.partitionsOn(broker)].filter((entry) => entry.leadership?.leader === broker)
+    const led = this.ctx.partitionsOn(broker).filter((entry) => entry.leadership?.leader === broker)
     for (let from = 0; from < led.length; from += STATES_AT_A_TIME) {
       const some = led.slice(from, from + STATES_AT_A_TIME)
       // It was a favour: whoever needs a state that is not there reads it, and meets the error.

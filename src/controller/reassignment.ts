@@ -102,7 +102,7 @@ async function run(term: Term, reassignment: Reassignment): Promise<boolean> {
   if (!state) return false
   const inSync = target.every((id) => state.isr.includes(id))
   const going = inSync ? await complete(term, reassignment) : await extend(term, reassignment)
-  term.batch.flush()
+  await term.batch.flush()
   return going
 }
 
@@ -152,7 +152,7 @@ async function complete(term: Term, { entry, target }: Reassignment): Promise<bo
   }
   for (const broker of gone) await removeReplica(term, entry, broker)
   // The old replicas are told before the znodes forget them.
-  term.batch.flush()
+  await term.batch.flush()
   if (!(await assign(term, entry, target))) return false
   await endReassignment(term, entry)
   term.batch.addMetadata([entry])

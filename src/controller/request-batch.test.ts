@@ -15,7 +15,8 @@ interface Sent {
   readonly answer: (response: never) => void
 }
 
-function setup(): {
+function setup(clock: VirtualClock = new VirtualClock()): {
+  clock: VirtualClock
   ctx: ControllerContext
   batch: RequestBatch
   sent: Sent[]
@@ -39,6 +40,7 @@ function setup(): {
   const batch = new RequestBatch(
     ctx,
     rpc,
+    clock,
     'PLAINTEXT',
     {
       onLeaderAndIsrResponse: (id) => heard.push(`leaderAndIsr ${id}`),
@@ -53,7 +55,7 @@ function setup(): {
     added!.leadership = { leader: replicas[0]!, leaderEpoch: 0, isr: replicas, controllerEpoch: 8, zkVersion: 2 }
     return added!
   }
-  return { ctx, batch, sent, heard, entry }
+  return { clock, ctx, batch, sent, heard, entry }
 }
 
 test('one request of a kind per broker, LeaderAndIsr first, contents as of the flush', () => {
@@ -154,10 +156,9 @@ test('every version of the requests can be encoded from what is built', async ()
 })
 
 test('heard: when every broker has answered the UpdateMetadata of the last flush, or patience ends', async () => {
-  const { batch, sent, entry } = setup()
-  const clock = new VirtualClock()
+  const { batch, sent, entry, clock } = setup()
   let heard = 0
-  const wait = () => void batch.heard(clock, 100).then(() => heard++)
+  const wait = () => void batch.heard(100).then(() => heard++)
   wait()
   await clock.advance(0)
   assert.equal(heard, 1, 'nothing was sent')

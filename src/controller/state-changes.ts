@@ -4,6 +4,7 @@ import { assert } from '../base/assert.ts'
 import type { BrokerId } from '../base/ids.ts'
 import type { ControllerContext, PartitionEntry } from './context.ts'
 import { type ElectionStrategy, electLeader, shrinkIsr } from './elections.ts'
+import { FEW_PARTITIONS } from './pace.ts'
 import { movePartition } from './partition-machine.ts'
 import { inPickedOrder } from './partition-order.ts'
 import { type Term, throwIfOver } from './term.ts'
@@ -191,7 +192,7 @@ export async function changeStates(term: Term, intents: readonly Intent[], known
     }
     pending = await changeRound(term, pending, results)
   }
-  for (const [entry, reason] of results.failed) sayFailed(term, entry, reason)
+  await term.pace.each([...results.failed], ([entry, reason]) => sayFailed(term, entry, reason))
   return results
 }
 
@@ -249,6 +250,8 @@ async function inPortions(
   const writing: Promise<Intent[]>[] = []
   try {
     for (let from = 0; from < intents.length; from += STATES_AT_A_TIME) {
+      // A failover of few goes out in the turn in which it can.
+      if (intents.length > FEW_PARTITIONS) await term.pace.rest()
       const { plan, states } = await planOf(intents.slice(from, from + STATES_AT_A_TIME), from)
       const written = writePlan(term, plan, states, results)
       written.catch(() => {})

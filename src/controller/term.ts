@@ -2,6 +2,7 @@ import { type ControllerFence, type KafkaZk, type WriteOutcome, ZkError } from '
 import type { Clock } from '../ports/clock.ts'
 import type { ControllerContext } from './context.ts'
 import type { ControllerEvent } from './events.ts'
+import type { Pace } from './pace.ts'
 import type { ReadAhead } from './read-ahead.ts'
 import type { RequestBatch } from './request-batch.ts'
 import type { ControllerStats } from './stats.ts'
@@ -18,6 +19,7 @@ export interface Term {
   readonly fence: ControllerFence
   readonly rpc: BrokerRpc
   readonly clock: Clock
+  readonly pace: Pace
   readonly batch: RequestBatch
   readonly watches: TermWatches
   readonly readAhead: ReadAhead

@@ -106,7 +106,7 @@ interface Link {
 
 /** Brokers with their controllers on one in-memory ZooKeeper and a virtual clock. */
 export class TestCluster {
-  readonly clock = new VirtualClock()
+  readonly clock: VirtualClock
   readonly tree = new TestTree()
   readonly brokers = new Map<BrokerId, FakeBroker>()
   /** `0 -> 1 LeaderAndIsr ...`, every control request as it arrives. */
@@ -118,8 +118,9 @@ export class TestCluster {
   private tool: KafkaZk | undefined
   private readonly links = new Set<Link>()
 
-  constructor(config: Partial<ControllerConfig> = {}) {
+  constructor(config: Partial<ControllerConfig> = {}, clock: VirtualClock = new VirtualClock()) {
     this.config = config
+    this.clock = clock
     for (const path of [
       '/consumers',
       '/brokers/ids',

@@ -75,5 +75,5 @@ async function startPartitions(term: Term, entries: readonly PartitionEntry[]): 
     term,
     entries.filter((entry) => entry.state === 'OfflinePartition'),
   )
-  term.batch.flush()
+  await term.batch.flush()
 }

@@ -40,6 +40,7 @@ export class Api<N extends string, Q extends Fields, P extends Fields> {
   private readonly responseDecoders: Decoder[] = []
   private readonly responseEncoders: Encoder[] = []
   private readonly requestStepDecoders: StepDecoder[] = []
+  private readonly requestStepEncoders: StepEncoder[] = []
   private readonly responseStepEncoders: StepEncoder[] = []
 
   constructor(definition: ApiDefinition<N, Q, P>) {
@@ -90,6 +91,13 @@ export class Api<N extends string, Q extends Fields, P extends Fields> {
     const reason = this.checkRequest?.(request, version)
     if (reason !== undefined) throw new DecodeError(reason)
     return request
+  }
+
+  /** `encodeRequest` in steps. The value must not change before the last one. */
+  encodeRequestInSteps(writer: ByteWriter, version: number, value: EncodableStruct<Q>): Generator<void, void> {
+    assert(this.supports(version), `${this.name} has no version ${version}`)
+    this.requestStepEncoders[version] ??= compileStepEncoder(this.request, version)
+    return this.requestStepEncoders[version](writer, value)
   }
 
   /** `encodeResponse` in steps. The value must not change before the last one. */

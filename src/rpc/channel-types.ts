@@ -1,7 +1,8 @@
+import type { ByteWriter } from '../base/bytes.ts'
 import type { Millis } from '../base/ids.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Net } from '../ports/net.ts'
-import type { ApiName, RequestInput, ResponseOf } from '../protocol/apis/index.ts'
+import type { ApiName, ApiSchema, RequestInput, ResponseOf } from '../protocol/apis/index.ts'
 import type { VersionTable } from './versions.ts'
 
 /**
@@ -80,5 +81,22 @@ export interface SendOptions {
   readonly version?: number | undefined
 }
 
+/** The body of a request, encoded before it is sent; to be sent in this version. */
+export class EncodedRequest {
+  readonly version: number
+  readonly body: Uint8Array
+
+  constructor(version: number, body: Uint8Array) {
+    this.version = version
+    this.body = body
+  }
+}
+
 /** A request, or what makes it when it is sent and the version is known. */
 export type RequestOrMaker<A extends ApiName> = RequestInput<A> | ((version: number) => RequestInput<A>)
+
+/** `request`: what a caller of the channel gave. Throws `EncodeError` for a value that does not fit its field, and what a maker throws. */
+export function writeBody(writer: ByteWriter, api: ApiSchema, version: number, request: unknown): void {
+  if (request instanceof EncodedRequest) writer.raw(request.body)
+  else api.encodeRequest(writer, version, (typeof request === 'function' ? request(version) : request) as never)
+}

@@ -8,7 +8,7 @@ import { apis } from '../protocol/apis/index.ts'
 import { ErrorCode, errorName } from '../protocol/errors.ts'
 import { beginFrame, decodeResponseHeader, encodeRequestHeader, endFrame } from '../protocol/framing.ts'
 import type { ChannelOptions, RequestOrMaker, ResponseCallback, SendOptions, VersionFallback } from './channel-types.ts'
-import { ChannelError } from './channel-types.ts'
+import { ChannelError, type EncodedRequest, writeBody } from './channel-types.ts'
 import type { VersionTable } from './versions.ts'
 
 export * from './channel-types.ts'
@@ -88,7 +88,7 @@ export class Channel {
   /** Sends a request, connecting first if need be. A number as options is the time-out. */
   send<A extends ApiName>(
     api: A,
-    request: RequestOrMaker<A>,
+    request: RequestOrMaker<A> | EncodedRequest,
     onResponse: ResponseCallback<A>,
     options?: Millis | SendOptions,
   ): void {
@@ -360,8 +360,7 @@ export class Channel {
       const frame = beginFrame(writer)
       const { clientId } = this.#options
       encodeRequestHeader(writer, { apiKey: call.api.key, apiVersion: version, correlationId: call.correlationId, clientId })
-      const request = typeof call.request === 'function' ? call.request(version) : call.request
-      call.api.encodeRequest(writer, version, request as never)
+      writeBody(writer, call.api, version, call.request)
       endFrame(writer, frame)
     } catch (error) {
       this.#fail(call, new ChannelError('badRequest', `${call.api.name} request cannot be encoded: ${(error as Error).message}`))

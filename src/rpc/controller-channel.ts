@@ -4,7 +4,8 @@ import type { Clock, Timer } from '../ports/clock.ts'
 import type { Net } from '../ports/net.ts'
 import type { RequestInput, ResponseOf } from '../protocol/apis/index.ts'
 import type { ChannelError } from './channel.ts'
-import { Channel } from './channel.ts'
+import { Channel, EncodedRequest } from './channel.ts'
+import { ControlBodies } from './control-bodies.ts'
 import type { VersionTable } from './versions.ts'
 
 export type ControlApi = 'LeaderAndIsr' | 'UpdateMetadata' | 'StopReplica'
@@ -58,9 +59,11 @@ export interface ControllerChannels {
  * Carries control requests to brokers: per broker one queue and one request in flight, which is sent again, as it is, until
  * it is answered or the broker is removed. So each broker gets the requests of a controller in order, each at least once. UpdateMetadata
  * does not wait for the answer to the LeaderAndIsr before it: brokers take the requests of a connection one after another.
+ * A request object that goes to several brokers is encoded once, a long one in slices of the loop: it must never change.
  */
 export function createControllerChannels(options: ControllerChannelOptions): ControllerChannels {
   const senders = new Map<BrokerId, RequestSender>()
+  const bodies = new ControlBodies(options.clock, options.versions)
   const managerLog = options.logger.child(
     `[Channel manager on controller ${options.controllerId}]: `,
     'kafka.controller.ControllerChannelManager',
@@ -77,7 +80,7 @@ export function createControllerChannels(options: ControllerChannelOptions): Con
         managerLog.error(`Broker ${broker.brokerId} has no endpoint for listener ${options.listenerName}; it gets no requests`)
         return
       }
-      senders.set(broker.brokerId, new RequestSender(options, broker, endpoint, onLink))
+      senders.set(broker.brokerId, new RequestSender(options, bodies, broker, endpoint, onLink))
     },
     removeBroker,
     send: (brokerId, api, request, onResponse) => {
@@ -95,13 +98,14 @@ export function createControllerChannels(options: ControllerChannelOptions): Con
 
 interface Item {
   readonly api: ControlApi
-  readonly request: unknown
+  readonly request: object
   readonly onResponse: ((response: unknown) => void) | undefined
 }
 
 /** The queue of one broker. */
 class RequestSender {
   readonly #options: ControllerChannelOptions
+  readonly #bodies: ControlBodies
   readonly #log: Logger
   readonly #channel: Channel
   /** How log lines name the broker. */
@@ -116,12 +120,14 @@ class RequestSender {
 
   constructor(
     options: ControllerChannelOptions,
+    bodies: ControlBodies,
     broker: ControlledBroker,
     endpoint: { readonly host: string; readonly port: number },
     onLink: LinkListener | undefined,
   ) {
     const { controllerId } = options
     this.#options = options
+    this.#bodies = bodies
     this.#node = `${endpoint.host}:${endpoint.port} (id: ${broker.brokerId} rack: ${broker.rack ?? 'null'})`
     this.#log = options.logger.child(`[RequestSendThread controllerId=${controllerId}] `, 'kafka.controller.RequestSendThread')
     this.#channel = new Channel({
@@ -172,20 +178,32 @@ class RequestSender {
     for (;;) {
       const item = this.#queue[this.#head + this.#sent]
       if (item === undefined || !this.#maySend(item)) return
-      this.#send(item)
+      const request = this.#bodies.of(item.api, item.request)
+      if (request instanceof Promise) {
+        void request.then(this.#goOn)
+        return
+      }
+      this.#send(item, request)
     }
+  }
+
+  /** What was waited for may have been asked for more than once, and the connection lost meanwhile. */
+  readonly #goOn = (): void => {
+    if (this.#retry === undefined) this.#next()
   }
 
   #maySend({ api }: Item): boolean {
     return this.#sent === 0 || (this.#sent === 1 && api === 'UpdateMetadata' && this.#queue[this.#head]?.api === 'LeaderAndIsr')
   }
 
-  #send(item: Item): void {
+  #send(item: Item, request: object): void {
     this.#sent++
-    this.#channel.send(item.api, item.request as never, (error, response) => {
+    const answered = (error: ChannelError | undefined, response: unknown): void => {
       if (error === undefined) this.#answered(item, response)
       else this.#failed(item, error)
-    })
+    }
+    const options = request instanceof EncodedRequest ? { version: request.version } : undefined
+    this.#channel.send(item.api, request as never, answered, options)
   }
 
   #answered(item: Item, response: unknown): void {

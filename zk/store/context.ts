@@ -56,14 +56,47 @@ export interface FencedAnswer {
   readonly doubtful: boolean
 }
 
+/** Writes that are one transaction, made when they are sent. */
+export type WriteGroup = () => readonly ZkWriteOp[]
+
+/** So many writes are made and sent in a turn of the loop: encoding them is what takes the time. */
+const WRITES_AT_A_TIME = 500
+
+interface SentGroups {
+  /** What was made. */
+  readonly groups: readonly (readonly ZkWriteOp[])[]
+  /** One for each. */
+  readonly responses: readonly ZkResponse[]
+}
+
+/** A transaction each, pipelined and in order. Nothing of it runs in a session later than the one that won the election. */
+async function sendGroups(
+  { session, clock }: StoreContext,
+  fence: ControllerFence,
+  toWrite: readonly WriteGroup[],
+  groupSize: number,
+): Promise<SentGroups> {
+  const groups: (readonly ZkWriteOp[])[] = []
+  const sent: Promise<ZkResponse[]>[] = []
+  const atATime = WRITES_AT_A_TIME / groupSize
+  for (let from = 0; from < toWrite.length; from += atATime) {
+    if (from > 0) await new Promise<void>((resolve) => clock.timer(0, resolve))
+    const some = toWrite.slice(from, from + atATime).map((write) => write())
+    groups.push(...some)
+    const requests = some.map((ops) => fencedRequest(fence, ...ops))
+    sent.push(session.requests(requests, { generation: fence.generation }))
+  }
+  return { groups, responses: (await Promise.all(sent)).flat() }
+}
+
 /** Sends all, a transaction each, pipelined; answers in order. Nothing of it runs in a session later than the one that won the election. */
 export async function fencedWrites(
-  { session }: StoreContext,
+  context: StoreContext,
   fence: ControllerFence,
   ops: readonly ZkWriteOp[],
 ): Promise<FencedAnswer[]> {
-  const requests = ops.map((op) => fencedRequest(fence, op))
-  const responses = await session.requests(requests, { generation: fence.generation })
+  const alone = ops.map((op) => () => [op])
+  const { responses } = await sendGroups(context, fence, alone, 1)
   return responses.map((response) => {
     const [check, inner] = response.results ?? []
     const doubtful = isDoubtful(response)
@@ -80,9 +113,9 @@ function isDoubtful(response: ZkResponse): boolean {
 /** A transaction of so many states is far below any `jute.maxbuffer`, and ZooKeeper's time for each of them is hardly shorter in a larger one. */
 const GROUP_SIZE = 50
 
-export function inGroups(ops: readonly ZkWriteOp[]): ZkWriteOp[][] {
-  const groups: ZkWriteOp[][] = []
-  for (let from = 0; from < ops.length; from += GROUP_SIZE) groups.push(ops.slice(from, from + GROUP_SIZE))
+export function inGroups<T>(items: readonly T[], write: (item: T) => ZkWriteOp): WriteGroup[] {
+  const groups: WriteGroup[] = []
+  for (let from = 0; from < items.length; from += GROUP_SIZE) groups.push(() => items.slice(from, from + GROUP_SIZE).map(write))
   return groups
 }
 
@@ -93,10 +126,9 @@ export function inGroups(ops: readonly ZkWriteOp[]): ZkWriteOp[][] {
 export async function fencedGroups(
   context: StoreContext,
   fence: ControllerFence,
-  groups: readonly (readonly ZkWriteOp[])[],
+  toWrite: readonly WriteGroup[],
 ): Promise<FencedAnswer[]> {
-  const requests = groups.map((ops) => fencedRequest(fence, ...ops))
-  const responses = await context.session.requests(requests, { generation: fence.generation })
+  const { groups, responses } = await sendGroups(context, fence, toWrite, GROUP_SIZE)
   const answers = responses.map((response, i) => groupAnswers(response, groups[i]!.length))
   const refused = groups.flatMap((ops, i) => (answers[i] === undefined ? ops : []))
   if (refused.length === 0) return answers.flatMap((group) => group!)

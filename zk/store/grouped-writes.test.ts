@@ -23,7 +23,7 @@ describe('states written in groups', () => {
 
   const all = Array.from({ length: PARTITIONS }, (_, partition) => partition)
 
-  /** What the controller asks for is in `asked`: how many writes each of its transactions has. */
+  /** What the controller asks for is in `asked`: how many writes each of its transactions has; `together`: how many transactions at once. */
   async function controller(port = zk.port, chroot = `/g${++chroots}`) {
     const log = testLog()
     const options = {
@@ -34,10 +34,12 @@ describe('states written in groups', () => {
     }
     const { session } = openKafkaZk(options, testClock, log)
     const asked: number[] = []
+    const together: number[] = []
     const observed = new Proxy(session, {
       get: (target, name) => {
         if (name === 'requests')
           return (list: readonly ZkRequest[], how?: ZkRequestOptions) => {
+            together.push(list.length)
             for (const one of list) if (one.op === 'multi') asked.push(one.ops.filter(({ op }) => op !== 'check').length)
             return target.requests(list, how)
           }
@@ -52,7 +54,7 @@ describe('states written in groups', () => {
     const election = await kafka.electController(0)
     assert.equal(election.outcome, 'elected')
     const fence = election.outcome === 'elected' ? election.fence : assert.fail()
-    return { kafka, fence, asked, chroot }
+    return { kafka, fence, asked, together, chroot }
   }
 
   async function withStates(kafka: KafkaZk, fence: ControllerFence): Promise<void> {
@@ -82,6 +84,23 @@ describe('states written in groups', () => {
       written,
       all.map((partition) => ({ topic: 't', partition, outcome: 'ok', zkVersion: 1 })),
     )
+  })
+
+  it('very many transactions are made and sent some at a time, with turns in between', async () => {
+    const { kafka, fence, asked, together } = await controller()
+    await kafka.createTopicAssignment('t', new Map([[0, [0, 1]]]))
+    together.length = 0
+    const many = Array.from({ length: 1230 }, (_, partition) => stateOf(partition))
+    const creating = kafka.createPartitionStates(many, fence)
+    await Promise.resolve()
+    assert.deepEqual(together, [10])
+    assert.deepEqual(
+      await creating,
+      many.map(({ partition }) => ({ topic: 't', partition, outcome: 'ok', zkVersion: 0 })),
+    )
+    assert.deepEqual(together, [10, 10, 10, 10, 10, 1])
+    const groups = [...Array<number>(24).fill(50), 30]
+    assert.deepEqual(asked, [1, ...groups, ...groups], 'the parent, the folders, the states')
   })
 
   it('a refused state fails alone: those of its group are written one by one, the other groups stay', async () => {

@@ -145,9 +145,9 @@ async function createStates(
     acl: context.acl(path),
   })
   const answers = await fencedGroups(context, fence, [
-    ...inGroups(parents.map((path) => create(path, null))),
-    ...inGroups(folders.map((path) => create(path, null))),
-    ...inGroups(states.map((state) => create(partitionStatePath(state.topic, state.partition), encodePartitionState(state)))),
+    ...inGroups(parents, (path) => create(path, null)),
+    ...inGroups(folders, (path) => create(path, null)),
+    ...inGroups(states, (state) => create(partitionStatePath(state.topic, state.partition), encodePartitionState(state))),
   ])
   const own = answers.slice(parents.length + folders.length)
   return Promise.all(
@@ -164,15 +164,13 @@ async function setStates(
   states: readonly PartitionStateWrite[],
   fence: ControllerFence,
 ): Promise<PartitionStateWritten[]> {
-  const ops = states.map(
-    (state): ZkWriteOp => ({
-      op: 'setData',
-      path: partitionStatePath(state.topic, state.partition),
-      data: encodePartitionState(state),
-      version: state.expectedVersion,
-    }),
-  )
-  const answers = await fencedGroups(context, fence, inGroups(ops))
+  const write = (state: PartitionStateWrite): ZkWriteOp => ({
+    op: 'setData',
+    path: partitionStatePath(state.topic, state.partition),
+    data: encodePartitionState(state),
+    version: state.expectedVersion,
+  })
+  const answers = await fencedGroups(context, fence, inGroups(states, write))
   return Promise.all(
     answers.map(({ outcome, inner, doubtful }, i) => {
       const state = states[i]!
