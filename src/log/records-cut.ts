@@ -10,3 +10,8 @@ export class RecordsCutError extends Error {
     super(`${path} was cut while it was being read`)
   }
 }
+
+/** For `load().catch`: of records that were cut meanwhile there is nothing, and what is there now is to be read anew. */
+export function nothingIfCut(error: unknown): undefined {
+  if (!(error instanceof RecordsCutError)) throw error
+}

@@ -17,6 +17,21 @@ export type LoopTime = () => { readonly idle: number; readonly active: number }
 /** Calls back after a turn of the loop with the CPU that it took, in all and without garbage collection, and after a garbage collection with the time for which it stopped the loop, in milliseconds. */
 export type WatchTurns = (onTurn: (cpuMs: number, ownMs: number) => void, onPause: (ms: number) => void) => { stop(): void }
 
+/** The largest value since somebody last looked; 0 when there was none. */
+class Peak {
+  #value = 0
+
+  note(value: number): void {
+    if (value > this.#value) this.#value = value
+  }
+
+  take(): number {
+    const value = this.#value
+    this.#value = 0
+    return value
+  }
+}
+
 /** No turn shall compute for longer: heartbeats and pings wait behind it. */
 export const LONG_TURN_MS = 20
 
@@ -29,14 +44,14 @@ export class LoopDelay {
   #intervalMs = INTERVAL_MS
   readonly #delays = new Histogram()
   #meanMs = 0
-  #maxMs = 0
+  readonly #delay = new Peak()
   #idleShare = 1
   readonly #watchTurns: WatchTurns | undefined
   #turns: { stop(): void } | undefined
-  #maxTurnCpuMs = 0
-  #maxTurnOwnMs = 0
+  readonly #turnCpu = new Peak()
+  readonly #turnOwn = new Peak()
   #longTurns = 0
-  #maxPauseMs = 0
+  readonly #pause = new Peak()
 
   /** Without `loopTime` the loop counts as idle, without `watchTurns` no turn is long. */
   constructor(clock: Clock, loopTime: LoopTime = () => ({ idle: 0, active: 0 }), watchTurns?: WatchTurns) {
@@ -50,13 +65,11 @@ export class LoopDelay {
     this.#next()
     this.#turns ??= this.#watchTurns?.(
       (cpuMs, ownMs) => {
-        if (cpuMs > this.#maxTurnCpuMs) this.#maxTurnCpuMs = cpuMs
-        if (ownMs > this.#maxTurnOwnMs) this.#maxTurnOwnMs = ownMs
+        this.#turnCpu.note(cpuMs)
+        this.#turnOwn.note(ownMs)
         if (cpuMs > LONG_TURN_MS) this.#longTurns++
       },
-      (ms) => {
-        if (ms > this.#maxPauseMs) this.#maxPauseMs = ms
-      },
+      (ms) => this.#pause.note(ms),
     )
   }
 
@@ -83,30 +96,22 @@ export class LoopDelay {
 
   /** Largest delay in milliseconds since the last call. */
   takeMaxMs(): number {
-    const max = this.#maxMs
-    this.#maxMs = 0
-    return max
+    return this.#delay.take()
   }
 
   /** CPU of the turn that took most since the last call, in milliseconds: what others had of the processor does not count. */
   takeMaxTurnCpuMs(): number {
-    const max = this.#maxTurnCpuMs
-    this.#maxTurnCpuMs = 0
-    return max
+    return this.#turnCpu.take()
   }
 
   /** The same without garbage collection. */
   takeMaxTurnOwnMs(): number {
-    const max = this.#maxTurnOwnMs
-    this.#maxTurnOwnMs = 0
-    return max
+    return this.#turnOwn.take()
   }
 
   /** Longest pause for garbage collection since the last call, in milliseconds of time: what others had of the processor counts. */
   takeMaxPauseMs(): number {
-    const max = this.#maxPauseMs
-    this.#maxPauseMs = 0
-    return max
+    return this.#pause.take()
   }
 
   /** Turns beyond `LONG_TURN_MS` of CPU so far. */
@@ -133,7 +138,7 @@ export class LoopDelay {
         const now = this.#clock.now()
         const late = Math.max(0, now - due)
         this.#meanMs += (late - this.#meanMs) * WEIGHT * (this.#intervalMs / INTERVAL_MS)
-        this.#maxMs = Math.max(this.#maxMs, late)
+        this.#delay.note(late)
         this.#delays.record(late, now)
         this.#noteIdle()
         this.#next()

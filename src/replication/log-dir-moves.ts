@@ -2,7 +2,7 @@ import type { PartitionId, PartitionKey } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
 import type { Logger } from '../base/logger.ts'
 import { nextSlice } from '../base/loop-slice.ts'
-import { RecordsCutError } from '../log/records-cut.ts'
+import { nothingIfCut } from '../log/records-cut.ts'
 import type { Log, LogManager, RecordsSlice } from '../log/types.ts'
 import type { Clock } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
@@ -172,10 +172,6 @@ export class LogDirMoves {
     partition.exchangeLog(this.#options.logs.futures.replaceCurrent(partition.topic, partition.partition))
     return true
   }
-}
-
-function nothingIfCut(error: unknown): undefined {
-  if (!(error instanceof RecordsCutError)) throw error
 }
 
 function append({ partition, future }: Move, slice: RecordsSlice): void {

@@ -84,10 +84,10 @@ export interface HandlerEntry<A extends ApiName> {
   /** What the request's parser refuses beyond the schema: the reason, and the connection is closed. */
   check?(request: RequestOf<A>, apiVersion: number): string | undefined
   /**
-   * While such a request waits, the connection goes on reading: its sender asks for nothing before the answer, so that stopping and
+   * While a request of this API waits, the connection goes on reading: its sender asks for nothing before the answer, so that stopping and
    * starting again would be for nothing. What comes all the same waits.
    */
-  keepsReading?(request: RequestOf<A>): boolean
+  readonly keepsReading?: boolean
   /** The API's own answer when the whole request fails with `error`; undefined: none is possible, the connection is closed. */
   fail(request: RequestOf<A>, error: number, apiVersion: number): ResponseInput<A> | undefined
 }
@@ -98,8 +98,7 @@ export interface ErasedHandler {
   handle(broker: BrokerServices, ctx: RequestContext<any>, request: any): unknown
   // biome-ignore lint/suspicious/noExplicitAny: see above
   check?(request: any, apiVersion: number): string | undefined
-  // biome-ignore lint/suspicious/noExplicitAny: see above
-  keepsReading?(request: any): boolean
+  readonly keepsReading?: boolean
   // biome-ignore lint/suspicious/noExplicitAny: see above
   fail(request: any, error: number, apiVersion: number): unknown
 }

@@ -4,8 +4,7 @@ import { LoopSlice } from '../base/loop-slice.ts'
 import type { Mutex } from '../base/mutex.ts'
 import { createMutex } from '../base/mutex.ts'
 import type { AppendDone, StateLeadership, StateTopic } from '../coordinator/types.ts'
-import { RecordsCutError } from '../log/records-cut.ts'
-import type { RecordsSlice } from '../log/types.ts'
+import { nothingIfCut } from '../log/records-cut.ts'
 import type { Clock } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
 import { ErrorCode } from '../protocol/errors.ts'
@@ -93,7 +92,7 @@ export class ReplicatedStateTopic implements StateTopic {
       if (error !== ErrorCode.NONE)
         throw new DiskError('EIO', log.directory, `reading ${this.name}-${view.partition} at offset ${from}: error ${error}`)
       if (records === undefined || records.size === 0) return log.logEndOffset
-      const found = await loaded(records)
+      const found = records.cold ? await records.load().catch(nothingIfCut) : records
       // Truncated meanwhile: what is there now is read, unless this broker does not lead any more.
       if (found === undefined) continue
       const bytes = Buffer.allocUnsafe(found.size)
@@ -110,14 +109,6 @@ export class ReplicatedStateTopic implements StateTopic {
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => void this.#clock.timer(ms, resolve, true))
   }
-}
-
-async function loaded(records: RecordsSlice): Promise<RecordsSlice | undefined> {
-  if (!records.cold) return records
-  return records.load().catch((error: unknown) => {
-    if (error instanceof RecordsCutError) return undefined
-    throw error
-  })
 }
 
 /** Bytes of the whole batches, and the offset behind the last of them. */

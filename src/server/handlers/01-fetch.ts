@@ -234,4 +234,4 @@ function fail(request: Request, error: number, apiVersion: number): Response {
 }
 
 /** Fetch: record batches for consumers and followers, with incremental sessions (KIP-227). */
-export const fetch: HandlerEntry<'Fetch'> = { handle, check, fail, keepsReading: () => true }
+export const fetch: HandlerEntry<'Fetch'> = { handle, check, fail, keepsReading: true }

@@ -1,8 +1,8 @@
-import { inSlices } from '../../base/loop-slice.ts'
 import type { Log } from '../../log/types.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import type { PartitionView } from '../../replication/types.ts'
+import { answerInSlices } from '../answer-slices.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
 import { partitionIdsByTopic } from '../unique-partitions.ts'
 
@@ -17,8 +17,7 @@ const CONSUMER = -1
 const DEBUGGING_CONSUMER = -2
 const READ_COMMITTED = 1
 
-/** How long a request may hold the loop; after how many partitions and lookups the clock is looked at. */
-const SLICE_MS = 4
+/** After how many partitions and lookups the clock is looked at. */
 const STEP = 64
 const LOOKUPS = 8
 
@@ -127,7 +126,7 @@ function handle(
   ctx: RequestContext<'ListOffsets'>,
   request: Request,
 ): HandlerResult<'ListOffsets'> | Promise<HandlerResult<'ListOffsets'>> {
-  return inSlices(broker.clock, SLICE_MS, answerInSteps(broker, request, ctx.apiVersion))
+  return answerInSlices(broker, answerInSteps(broker, request, ctx.apiVersion))
 }
 
 function fail(request: Request, error: number): Response {

@@ -1,8 +1,8 @@
 import { ByteWriter } from '../../base/bytes.ts'
-import { inSlices } from '../../base/loop-slice.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import { apis } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
+import { answerInSlices } from '../answer-slices.ts'
 import { autoCreateTopic } from '../auto-topic-creation.ts'
 import { isInternalTopic } from '../internal-topics.ts'
 import type { LiveBroker, MetadataCache, PartitionInfo } from '../metadata-cache.ts'
@@ -16,8 +16,6 @@ type PartitionMetadata = TopicMetadata['partitionMetadata'][number]
 type Context = RequestContext<'Metadata'>
 type Brokers = ReadonlyMap<number, LiveBroker>
 
-/** How long making an answer may hold the loop. */
-const SLICE_MS = 4
 /** Partitions in a step. */
 const STEP = 32
 
@@ -156,10 +154,10 @@ function handle(
   if (missing.length > 0) {
     return Promise.all(missing.map((topic) => missingTopic(broker, request, topic))).then(async (created) => ({
       ...clusterPart(broker, ctx.listenerName),
-      topicMetadata: [...(await inSlices(broker.clock, SLICE_MS, topicsMetadata(brokers, known, ctx))), ...created],
+      topicMetadata: [...(await answerInSlices(broker, topicsMetadata(brokers, known, ctx))), ...created],
     }))
   }
-  const answer = inSlices(broker.clock, SLICE_MS, answerInSteps(rest, brokers, known, ctx))
+  const answer = answerInSlices(broker, answerInSteps(rest, brokers, known, ctx))
   if (key !== undefined) answers.put(key, answer)
   return answer
 }

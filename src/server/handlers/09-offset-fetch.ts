@@ -1,16 +1,15 @@
 import { AssertionError } from '../../base/assert.ts'
 import type { TopicPartition } from '../../base/ids.ts'
-import { inSlices } from '../../base/loop-slice.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
+import { answerInSlices } from '../answer-slices.ts'
 import type { BrokerServices, HandlerEntry, RequestContext, ResponseInput } from '../request-types.ts'
 import { uniquePartitions } from '../unique-partitions.ts'
 
 type Request = RequestOf<'OffsetFetch'>
 type Response = ResponseInput<'OffsetFetch'>
 
-/** How long a request may hold the loop, and how many partitions are looked up before the clock is looked at. */
-const SLICE_MS = 4
+/** How many partitions are looked up before the clock is looked at. */
 const STEP = 64
 
 interface FetchedOffset extends TopicPartition {
@@ -112,7 +111,7 @@ function* wantedPartitions(topics: NonNullable<Request['topics']>): Generator<vo
 }
 
 function handle(broker: BrokerServices, ctx: RequestContext<'OffsetFetch'>, request: Request): Response | Promise<Response> {
-  if (ctx.apiVersion > 0) return inSlices(broker.clock, SLICE_MS, answerInSteps(broker, request, ctx.apiVersion))
+  if (ctx.apiVersion > 0) return answerInSlices(broker, answerInSteps(broker, request, ctx.apiVersion))
   return fetchFromZooKeeper(broker, request.groupId, partitionsOf(request) ?? []).then((offsets) => answer(offsets))
 }
 

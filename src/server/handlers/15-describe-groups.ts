@@ -1,10 +1,7 @@
-import { inSlices } from '../../base/loop-slice.ts'
+import { answerInSlices } from '../answer-slices.ts'
 import type { BrokerServices, HandlerEntry, ResponseInput } from '../request-types.ts'
 
 type Description = ResponseInput<'DescribeGroups'>['groups'][number]
-
-/** How long a request may hold the loop. */
-const SLICE_MS = 4
 
 /** In steps: the groups may be many, and large. */
 function* describeInSteps(broker: BrokerServices, groupIds: readonly string[]): Generator<void, Description[]> {
@@ -32,7 +29,7 @@ function* answerInSteps(broker: BrokerServices, groupIds: readonly string[]): Ge
 
 /** DescribeGroups: state and members of groups that this broker coordinates. */
 export const describeGroups: HandlerEntry<'DescribeGroups'> = {
-  handle: (broker, _ctx, { groupIds }) => inSlices(broker.clock, SLICE_MS, answerInSteps(broker, groupIds)),
+  handle: (broker, _ctx, { groupIds }) => answerInSlices(broker, answerInSteps(broker, groupIds)),
   fail: ({ groupIds }, errorCode) => ({
     throttleTimeMs: 0,
     groups: groupIds.map((groupId) => ({ errorCode, groupId, state: '', protocolType: '', protocol: '', members: [] })),

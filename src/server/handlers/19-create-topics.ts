@@ -4,6 +4,7 @@ import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import type { ApiError } from '../admin-errors.ts'
 import { toApiError } from '../admin-errors.ts'
+import { REQUEST_SLICE_MS } from '../answer-slices.ts'
 import { lastEntries } from '../config-resources.ts'
 import type { BrokerServices, HandlerEntry, HandlerResult, RequestContext, ResponseInput } from '../request-types.ts'
 import { LATER } from '../request-types.ts'
@@ -13,9 +14,6 @@ import { topicErrors, whenLed } from '../topic-outcomes.ts'
 type Request = RequestOf<'CreateTopics'>
 type Wanted = Request['createTopicRequests'][number]
 type Response = ResponseInput<'CreateTopics'>
-
-/** How long beginning to make topics may hold the loop. */
-const SLICE_MS = 4
 
 const SUCCESS: ApiError = { code: ErrorCode.NONE, message: null }
 
@@ -68,7 +66,7 @@ async function createAll(broker: BrokerServices, wanted: readonly Wanted[], vali
   const mayCollide = ({ topic }: Wanted): boolean => /[._]/.test(topic)
   const outcomes = new Map<Wanted, TopicOutcome>()
   const create = async (one: Wanted) => outcomes.set(one, await createOne(broker, one, validateOnly))
-  const slice = new LoopSlice(broker.clock, SLICE_MS)
+  const slice = new LoopSlice(broker.clock, REQUEST_SLICE_MS)
   const creating: Promise<unknown>[] = []
   for (const one of wanted) {
     if (mayCollide(one)) continue

@@ -1,10 +1,9 @@
-import { inSlices } from '../../base/loop-slice.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
+import { answerInSlices } from '../answer-slices.ts'
 import type { BrokerServices, HandlerEntry, ResponseInput } from '../request-types.ts'
 import { partitionIdsByTopic } from '../unique-partitions.ts'
 
-/** How long a request may hold the loop, and how many partitions are looked up before the clock is looked at. */
-const SLICE_MS = 4
+/** How many partitions are looked up before the clock is looked at. */
 const STEP = 64
 
 /** In steps: a genuine follower asks for all of its partitions at once. */
@@ -29,7 +28,7 @@ function* answerInSteps(
 
 /** OffsetForLeaderEpoch: where a leader epoch ends in this leader's log (KIP-101). */
 export const offsetForLeaderEpoch: HandlerEntry<'OffsetForLeaderEpoch'> = {
-  handle: (broker, ctx, request) => inSlices(broker.clock, SLICE_MS, answerInSteps(broker, request, ctx.clientId)),
+  handle: (broker, ctx, request) => answerInSlices(broker, answerInSteps(broker, request, ctx.clientId)),
   fail: (request, errorCode) => ({
     topics: [...partitionIdsByTopic(request.topics)].map(([topic, ids]) => ({
       topic,

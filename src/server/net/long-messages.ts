@@ -1,11 +1,9 @@
 import { ByteReader, ByteWriter } from '../../base/bytes.ts'
-import { inSlices } from '../../base/loop-slice.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { ApiSchema } from '../../protocol/apis/index.ts'
 import { ApiKey } from '../../protocol/apis/index.ts'
+import { answerInSlices } from '../answer-slices.ts'
 
-/** How long decoding or encoding may hold the loop. */
-const SLICE_MS = 4
 /** A shorter request, about a thousand elements, is decoded in one go. */
 const LONG_REQUEST_BYTES = 32 * 1024
 /** An answer with fewer elements is encoded in one go. */
@@ -20,7 +18,7 @@ export function isLongRequest(apiKey: number, bytes: number): boolean {
 
 /** `body` must stay as it is. Rejects with `DecodeError`. */
 export async function decodeInSlices(api: ApiSchema, apiVersion: number, body: Buffer, clock: SliceClock): Promise<object> {
-  return inSlices(clock, SLICE_MS, api.decodeRequestInSteps(new ByteReader(body), apiVersion))
+  return answerInSlices({ clock }, api.decodeRequestInSteps(new ByteReader(body), apiVersion))
 }
 
 /** Is it more than a turn's work to encode? Records in answers of Fetch and Produce live no longer than this turn. */
@@ -46,7 +44,7 @@ function elementsLeft(value: unknown, left: number): number {
 export async function encodeInSlices(api: ApiSchema, apiVersion: number, response: object, clock: SliceClock): Promise<Buffer> {
   const writer = new ByteWriter()
   try {
-    await inSlices(clock, SLICE_MS, api.encodeResponseInSteps(writer, apiVersion, response as never))
+    await answerInSlices({ clock }, api.encodeResponseInSteps(writer, apiVersion, response as never))
     return writer.copy()
   } finally {
     writer.close()

@@ -287,7 +287,7 @@ export class RequestConnection implements FrameReceiver {
     if (this.#isClosed || slot.isDone) return
     if (!pipelined) {
       this.#isTaken = true
-      if (entry.keepsReading?.(request) !== true) this.#pause(EXCLUSIVE)
+      if (entry.keepsReading !== true) this.#pause(EXCLUSIVE)
     } else if (this.#slots.length >= MAX_PIPELINED) this.#pause(PIPELINE_FULL)
   }
 

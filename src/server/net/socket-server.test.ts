@@ -86,7 +86,7 @@ async function fixture(
     entry: {
       handle: options.metadata ?? later(metadatas as never),
       fail: (_request, error) => emptyMetadata(error),
-      keepsReading: () => options.keepsReading === true,
+      keepsReading: options.keepsReading === true,
     },
   }
   served[18] = { api: apis.ApiVersions, entry: { handle: () => ({ errorCode: 0, apiVersions: [] }), fail: () => undefined } }
