@@ -123,7 +123,7 @@ export async function startBenchCluster(
       metricsPorts.push(metricsPort)
       const home = join(directory, `broker-${id}`)
       const began = performance.now()
-      const broker = new Program(home, 'broker.mjs', {
+      const broker = new Program(home, 'broker.cjs', {
         'broker.id': id,
         listeners: `PLAINTEXT://127.0.0.1:${port}`,
         'zookeeper.connect': `127.0.0.1:${zookeeperPort}`,

@@ -2,17 +2,18 @@
  * Lays out `dist/kafka/` like an Apache download: `bin/` (1.1's script names), `config/`, `libs/` (one bundled file per program, so that a
  * start reads few files and the folder can be copied anywhere). Runs after `tsc`, over its output.
  */
-import { spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
+import { BROKER_BUNDLE, writeCodeCache, writeStarter } from './distribution/broker-bundle.ts'
 import { distributionFiles } from './distribution/files.ts'
 import { javaClasses, tools } from './distribution/tools.ts'
 
 const buildRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const repository = join(buildRoot, '..')
 const target = join(repository, 'dist', 'kafka')
+const libs = join(target, 'libs')
 
 /** Native or optional packages stay files of their own below `libs/node_modules`. */
 const external = ['@node-rs/crc32', 'koffi', 'msgpackr-extract']
@@ -49,49 +50,19 @@ async function bundle(): Promise<void> {
   })
 }
 
-/**
- * Starts the broker: one script, because that alone can be loaded with V8's code cache. Node takes a cache of another version for none.
- */
-const brokerStarter = `import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { Script } from 'node:vm'
-const require = createRequire(import.meta.url)
-const filename = require.resolve('./broker.cjs')
-let cachedData
-try {
-  cachedData = readFileSync(filename + '.cache')
-} catch {}
-const script = new Script('(function (require, __filename) {' + readFileSync(filename, 'utf8') + '\\n})', { filename, cachedData })
-script.runInThisContext()(require, filename)
-`
-
-/** What the broker does until it finds no ZooKeeper is in the cache. */
-function writeCodeCache(libs: string): void {
-  const maker = join(libs, 'make-cache.mjs')
-  const file = join(libs, 'broker.cjs.cache')
-  const properties = join(libs, 'make-cache.properties')
-  const save = `process.on('exit', () => require('node:fs').writeFileSync(${JSON.stringify(file)}, script.createCachedData()))\n`
-  writeFileSync(maker, brokerStarter.replace(/^script\.run/m, `${save}script.run`))
-  writeFileSync(properties, `zookeeper.connect=127.0.0.1:1\nzookeeper.connection.timeout.ms=50\nlog.dirs=${join(libs, 'none')}\n`)
-  const { stdout, stderr } = spawnSync(process.execPath, [maker, properties], { encoding: 'utf8', timeout: 20_000 })
-  for (const path of [maker, properties, join(libs, 'none')]) rmSync(path, { recursive: true, force: true })
-  if (!stdout.includes('Exiting Kafka') || !existsSync(file))
-    throw new Error(`The bundled broker does not run: ${stdout}${stderr}`)
-}
-
 async function bundleBroker(): Promise<void> {
-  const libs = join(target, 'libs')
   await build({
     ...common,
     entryPoints: [join(buildRoot, 'src/server/main.js')],
-    outfile: join(libs, 'broker.cjs'),
+    outfile: join(libs, BROKER_BUNDLE),
     format: 'iife',
+    charset: 'ascii',
     // A script has no loader of its own for them.
     supported: { 'dynamic-import': false },
     define: { 'import.meta.url': 'moduleUrl' },
     banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
   })
-  writeFileSync(join(libs, 'broker.mjs'), brokerStarter)
+  writeStarter(libs)
 }
 
 /** Copies an external package (and the platform package that carries its binary) beside the bundles. */
@@ -142,13 +113,13 @@ function writeConfig(): void {
 
 const manifest = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { version: string }
 rmSync(target, { recursive: true, force: true })
-mkdirSync(join(target, 'libs'), { recursive: true })
+mkdirSync(libs, { recursive: true })
 await Promise.all([bundle(), bundleBroker()])
 for (const name of external) copyPackage(name)
-writeCodeCache(join(target, 'libs'))
 writeFileSync(
-  join(target, 'libs', 'package.json'),
+  join(libs, 'package.json'),
   `${JSON.stringify({ name: 'samsa-libs', version: manifest.version, type: 'module' })}\n`,
 )
 writeScripts()
 writeConfig()
+await writeCodeCache(libs)

@@ -1,3 +1,4 @@
+import type { BrokerRegistration } from '../../zk/znodes/types.ts'
 import { addBroker, bringReplicasOnline } from './broker-events.ts'
 import type { ControllerContext, PartitionEntry } from './context.ts'
 import { enqueueTopics, resumeDeletions } from './deletion.ts'
@@ -16,21 +17,27 @@ import { mustDelete, type Term } from './term.ts'
 export async function failover(term: Term): Promise<void> {
   const { ctx, zk, log, batch } = term
   log.info('Registering handlers')
-  await term.watches.registerRoots()
+  // All leave at once, in the order of 1.1; each watch is armed before what follows from its path is read.
+  const [, logDirEvents, isrChanges, brokers, topics, reassignments, marked] = await Promise.all([
+    term.watches.registerRoots(),
+    zk.getLogDirEventNotifications(),
+    zk.getIsrChangeNotifications(),
+    zk.getAllBrokers(),
+    zk.getTopics(),
+    zk.getReassignments(),
+    zk.getTopicDeletions(),
+  ])
   log.info('Deleting log dir event notifications')
-  const logDirEvents = await zk.getLogDirEventNotifications()
   await mustDelete('deleting log dir events', () => zk.deleteLogDirEventNotifications(logDirEvents, term.fence))
   log.info('Deleting isr change notifications')
-  const isrChanges = await zk.getIsrChangeNotifications()
   await mustDelete('deleting ISR changes', () => zk.deleteIsrChangeNotifications(isrChanges, term.fence))
   log.info('Initializing controller context')
-  await readContext(term)
-  const reassignments = await zk.getReassignments()
+  await readContext(term, brokers, topics)
   log.info(`Partitions being reassigned: ${mapOf([...(reassignments ?? [])].map(([key, target]) => [key, vectorOf(target)]))}`)
   log.info(`Currently active brokers in the cluster: ${setOf(ctx.registeredBrokers())}`)
   log.info(`Currently shutting brokers in the cluster: ${setOf(ctx.shuttingDown)}`)
   log.info(`Current list of topics in the cluster: ${setOf(ctx.topics.keys())}`)
-  await readDeletions(term, reassignments ?? new Map())
+  await readDeletions(term, marked, reassignments ?? new Map())
   log.info('Initializing topic deletion manager')
   log.info('Sending update metadata request')
   batch.addFullMetadata(ctx.registeredBrokers())
@@ -46,10 +53,9 @@ export async function failover(term: Term): Promise<void> {
   await resumePreferredElection(term)
 }
 
-async function readContext(term: Term): Promise<void> {
+async function readContext(term: Term, brokers: readonly BrokerRegistration[], topics: readonly string[]): Promise<void> {
   const { ctx, zk } = term
-  for (const broker of await zk.getAllBrokers()) addBroker(term, broker)
-  const topics = await zk.getTopics()
+  for (const broker of brokers) addBroker(term, broker)
   for (const topic of topics) term.watches.topic(topic)
   const assignments = topics.length > 0 ? await zk.getAssignments(topics) : new Map()
   let added = 0
@@ -65,10 +71,9 @@ async function readContext(term: Term): Promise<void> {
   })
 }
 
-async function readDeletions(term: Term, reassignments: ReadonlyMap<string, unknown>): Promise<void> {
+async function readDeletions(term: Term, marked: readonly string[], reassignments: ReadonlyMap<string, unknown>): Promise<void> {
   const { ctx } = term
   term.log.info('Fetching topic deletions in progress')
-  const marked = await term.zk.getTopicDeletions()
   term.log.info(`List of topics to be deleted: ${marked.join(',')}`)
   if (marked.length === 0) {
     term.log.info(`List of topics ineligible for deletion: ${waitingTopics(ctx, reassignments).join(',')}`)

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openKafkaZk } from '../../zk/store/index.ts'
 import type { KafkaZk } from '../../zk/store/types.ts'
+import { allOf } from '../base/all-of.ts'
 import { nodeClock } from '../ports/node/clock.ts'
 import { parseStartOptions, type StartOptions, UsageError, usage } from './options.ts'
 import {
@@ -53,10 +54,7 @@ class LocalCluster {
     if (this.options.zookeeper === undefined) this.zookeeper = this.watchEnd(await startZooKeeper(this.options, this.data))
     const connect = this.options.zookeeper ?? `127.0.0.1:${this.options.zookeeperPort}`
     const ids = Array.from({ length: this.options.brokers }, (_, id) => id)
-    const started = await Promise.allSettled(
-      ids.map(async (id) => this.adopt(id, await startBroker(this.options, this.data, id, connect))),
-    )
-    for (const result of started) if (result.status === 'rejected') throw result.reason
+    await allOf(ids.map(async (id) => this.adopt(id, await startBroker(this.options, this.data, id, connect))))
     const took = ((performance.now() - began) / 1000).toFixed(1)
     this.screen.say(`started in ${took} s: brokers ${this.bootstrap}  ZooKeeper ${this.connect}`)
   }

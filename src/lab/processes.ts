@@ -136,7 +136,7 @@ export async function startBroker(options: StartOptions, data: string, id: numbe
   const logFile = join(directory, 'server.log')
   appendFileSync(logFile, '')
   const from = readFileSync(logFile, 'utf8').length
-  const running = run(`broker ${id}`, 'broker.mjs', [properties], logFile)
+  const running = run(`broker ${id}`, 'broker.cjs', [properties], logFile)
   await waitForLine(running, /\[KafkaServer id=\d+\] started/, from, 60_000)
   return running
 }

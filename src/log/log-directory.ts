@@ -200,10 +200,16 @@ export class LogDirectory {
     )
   }
 
-  removeCleanMarker(): void {
-    this.#disk.remove(`${this.path}/${CLEAN_SHUTDOWN_FILE}`, true)
-    // A marker that came back after a power loss would hide that logs were not closed.
-    this.#disk.syncDirectory(this.path)
+  /** A marker that came back after a power loss would hide that logs were not closed: resolves when that cannot be any more. */
+  async removeCleanMarker(): Promise<void> {
+    const marker = `${this.path}/${CLEAN_SHUTDOWN_FILE}`
+    const wasThere = this.#disk.exists(marker)
+    this.#disk.remove(marker, true)
+    const synced = this.#disk.syncDirectoryAsync(this.path)
+    if (wasThere) return synced
+    // An earlier life may have been killed between the two, so it is synced again; on a busy disk that takes a second, and a first start
+    // does not wait for it. A disk that fails is noticed by whoever appends next.
+    synced.catch(() => {})
   }
 
   markClean(): void {

@@ -1,3 +1,4 @@
+import { allOf } from '../base/all-of.ts'
 import type { PartitionKey } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
 import { LoopSlice } from '../base/loop-slice.ts'
@@ -55,9 +56,7 @@ export class LogLoading {
 
   /** Throws `LogStartError` where 1.1 does not start. */
   async loadAll(directories: readonly LogDirectory[], configs: ReadonlyMap<string, LogConfig>): Promise<void> {
-    const loading = directories.map((directory) => this.#loadDirectory(directory, configs))
-    const failed = (await Promise.allSettled(loading)).find((result) => result.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
+    await allOf(directories.map((directory) => this.#loadDirectory(directory, configs)))
   }
 
   async #loadDirectory(directory: LogDirectory, configs: ReadonlyMap<string, LogConfig>): Promise<void> {
@@ -66,7 +65,7 @@ export class LogLoading {
       // Recovery may have found less than the checkpoint promised.
       const logs = [...this.#host.logs.values()].filter((log) => log.logDir === directory.path)
       if (logs.some((log) => directory.isBehind(log))) directory.writeRecoveryPoints(logs)
-      directory.removeCleanMarker()
+      await directory.removeCleanMarker()
       if (directory.malformed !== undefined) this.#host.fail(directory.path, directory.malformed)
     } catch (error) {
       this.#isGivenUp = !(error instanceof DiskError) || directory.isFatal(error)
@@ -86,9 +85,7 @@ export class LogLoading {
     const slice = new LoopSlice(clock, SLICE_MS)
     const progress: Progress = { directory, plan, folders, done: 0, reportedAt: clock.now(), slice }
     const threads = Math.max(1, this.#host.options.recoveryThreads ?? 1)
-    const loaders = Array.from({ length: Math.min(threads, folders.length) }, () => this.#loadNext(progress, configs))
-    const failed = (await Promise.allSettled(loaders)).find((result) => result.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
+    await allOf(Array.from({ length: Math.min(threads, folders.length) }, () => this.#loadNext(progress, configs)))
   }
 
   async #loadNext(progress: Progress, configs: ReadonlyMap<string, LogConfig>): Promise<void> {

@@ -45,8 +45,12 @@ export async function startCoordinators(parts: CoordinatorParts): Promise<Coordi
   const { values } = config
   const topicOf = async (name: string, countKey: string): Promise<ReplicatedStateTopic> =>
     new ReplicatedStateTopic(name, await statePartitionCount(zk, name, values.number(countKey)), replicas, clock)
+  const [offsetsTopic, transactionsTopic] = await Promise.all([
+    topicOf(GROUP_METADATA_TOPIC, 'offsets.topic.num.partitions'),
+    topicOf(TRANSACTION_STATE_TOPIC, 'transaction.state.log.num.partitions'),
+  ])
   const groups = new GroupCoordinator({
-    topic: await topicOf(GROUP_METADATA_TOPIC, 'offsets.topic.num.partitions'),
+    topic: offsetsTopic,
     config: groupConfig(config),
     clock,
     rng,
@@ -65,7 +69,7 @@ export async function startCoordinators(parts: CoordinatorParts): Promise<Coordi
   })
   const transactions = new TransactionCoordinator({
     config: transactionConfig(config),
-    topic: await topicOf(TRANSACTION_STATE_TOPIC, 'transaction.state.log.num.partitions'),
+    topic: transactionsTopic,
     clock,
     logger: logger.child(`[TransactionCoordinator id=${brokerId}]`, 'kafka.coordinator.transaction.TransactionCoordinator'),
     producerIds,

@@ -2,6 +2,7 @@ import type { OpenZkConnection } from '../../zk/client/index.ts'
 import { openKafkaZk } from '../../zk/store/index.ts'
 import type { KafkaZk } from '../../zk/store/types.ts'
 import type { BrokerRegistration, Endpoint } from '../../zk/znodes/types.ts'
+import { allOf } from '../base/all-of.ts'
 import type { Logger } from '../base/logger.ts'
 import { createController } from '../controller/controller.ts'
 import type { Controller } from '../controller/types.ts'
@@ -187,6 +188,7 @@ export class KafkaServer {
   async #start(): Promise<void> {
     this.#loopDelay.start()
     const zk = await this.#connectZooKeeper()
+    const [, topics] = await Promise.all([this.#readClusterId(zk), zk.getTopics()])
     const identity = await this.#identify(zk)
     await readDynamicConfig(zk, this.#dynamic, this.#brokerId)
     const topicConfigs = new TopicConfigs(
@@ -195,33 +197,30 @@ export class KafkaServer {
       topicDefaultsOfBroker(this.config),
       this.config.interBrokerProtocolVersion,
     )
-    const logs = await this.#startLogs(zk, topicConfigs, identity)
+    const logs = await this.#startLogs(topicConfigs, topics, identity)
     const { sockets, bound } = await this.#bindSockets()
     const replicas = this.#startReplicas(zk, logs, topicConfigs)
     this.#checkStop()
     this.#registration = registrationOf(this.config, this.#brokerId, bound, this.#host.hostName)
     await this.#register(zk)
-    markDirectories(this.#host.disk, this.#unmarked(identity), this.#brokerId, this.#host.clock.wall(), this.#log)
     const controller = this.#startController(zk)
+    // While ZooKeeper works for the election: it waits for the disk.
+    markDirectories(this.#host.disk, this.#unmarked(identity), this.#brokerId, this.#host.clock.wall(), this.#log)
     const producerIds = new ProducerIds(() => zk.claimProducerIdBlock(this.#brokerId))
-    await producerIds.start()
-    const { config, metrics } = this
-    const coordinators = await startCoordinators({
-      ...this.#host,
-      brokerId: this.#brokerId,
-      config,
-      metrics,
-      zk,
-      replicas,
-      metadataCache: this.#metadataCache,
-      producerIds,
-    })
-    this.#coordinators = coordinators
-    await this.#followConfigChanges(zk, replicas, topicConfigs)
+    const own = { brokerId: this.#brokerId, config: this.config, metrics: this.metrics, metadataCache: this.#metadataCache }
+    const coordinators = startCoordinators({ ...this.#host, ...own, zk, replicas, producerIds })
+    // Each waits for ZooKeeper a few times; together they wait for the slowest.
+    await allOf([
+      producerIds.start(),
+      coordinators.then((started) => {
+        this.#coordinators = started
+      }),
+      this.#followConfigChanges(zk, replicas, topicConfigs),
+    ])
     this.#checkStop()
-    const services = this.#services(zk, logs, replicas, controller, topicConfigs, producerIds, coordinators)
-    const parts = { services, channels: this.#controlChannels!, loopDelay: this.#loopDelay, state: () => this.#state }
-    this.#metricsDoor = await startBrokerMetrics({ registry: this.metrics, http: this.#host.http, ...parts })
+    const services = this.#services(zk, logs, replicas, controller, topicConfigs, producerIds, await coordinators)
+    const watched = { services, channels: this.#controlChannels!, loopDelay: this.#loopDelay, state: () => this.#state }
+    this.#metricsDoor = await startBrokerMetrics({ registry: this.metrics, http: this.#host.http, ...watched })
     this.#checkStop()
     sockets.start(services, servedApis)
   }
@@ -255,9 +254,12 @@ export class KafkaServer {
     await zk.session.start()
     this.#checkStop()
     await zk.makePersistentPaths()
+    return zk
+  }
+
+  async #readClusterId(zk: KafkaZk): Promise<void> {
     this.#clusterId = await zk.getOrCreateClusterId(() => clusterIdFrom(this.#host.rng.bytes(16)))
     this.#log.info(`Cluster ID = ${this.#clusterId}`)
-    return zk
   }
 
   async #identify(zk: KafkaZk): Promise<StoredIdentity> {
@@ -268,9 +270,9 @@ export class KafkaServer {
     return identity
   }
 
-  async #startLogs(zk: KafkaZk, topicConfigs: TopicConfigs, identity: StoredIdentity): Promise<LogManager> {
+  async #startLogs(topicConfigs: TopicConfigs, topics: readonly string[], identity: StoredIdentity): Promise<LogManager> {
     const { disk, clock, rng, logger } = this.#host
-    const configs = await topicConfigs.read(await zk.getTopics())
+    const configs = await topicConfigs.read(topics)
     this.#checkStop()
     const options = logManagerOptions(this.config, topicConfigs.defaults, identity.offline)
     const logs = createLogManager(
@@ -278,20 +280,20 @@ export class KafkaServer {
       options,
     )
     this.#logs = logs
-    logs.onDirectoryFailure((logDir) => this.#onDirectoryFailure(zk, logs, logDir))
+    logs.onDirectoryFailure((logDir) => this.#onDirectoryFailure(logs, logDir))
     await logs.start(configs)
     this.#checkStop()
     return logs
   }
 
   /** KIP-112: the controller moves the leaders away; a broker without any directory ends. */
-  #onDirectoryFailure(zk: KafkaZk, logs: LogManager, logDir: string): void {
+  #onDirectoryFailure(logs: LogManager, logDir: string): void {
     if (logs.liveDirectories.length === 0) {
       this.#host.halt(`Shutdown broker because all log dirs in ${this.config.logDirs.join(', ')} have failed`)
       return
     }
     this.#log.warn(`Log directory ${logDir} has failed; telling the controller`)
-    zk.createLogDirEventNotification(this.#brokerId).catch((error: unknown) => {
+    this.#zk!.createLogDirEventNotification(this.#brokerId).catch((error: unknown) => {
       this.#log.error(`Cannot tell the controller that log directory ${logDir} has failed: ${(error as Error).message}`)
     })
   }

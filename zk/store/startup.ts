@@ -1,4 +1,4 @@
-import { createPath } from '../client/create-path.ts'
+import { createNewPaths, createPath } from '../client/create-path.ts'
 import {
   ACL_PERSISTENT_PATHS,
   type BrokerJsonVersion,
@@ -41,8 +41,8 @@ export function startupVerbs(context: StoreContext, brokerJsonVersion: BrokerJso
       const present = await read(context, CLUSTER_ID_PATH)
       if (present !== undefined) return decodeClusterId(present.data ?? null)
       const id = generate()
-      const made = await createPath(session, CLUSTER_ID_PATH, encodeClusterId(id), context.acl)
-      if (expectCode(made, 'create', 'nodeExists').code === 'ok') return id
+      const [made] = await createNewPaths(session, [CLUSTER_ID_PATH], encodeClusterId(id), context.acl)
+      if (expectCode(made!, 'create', 'nodeExists').code === 'ok') return id
       // Somebody was faster.
       const theirs = expectCode(await session.request({ op: 'getData', path: CLUSTER_ID_PATH }), 'getData')
       return decodeClusterId(theirs.data ?? null)
@@ -88,16 +88,14 @@ export function startupVerbs(context: StoreContext, brokerJsonVersion: BrokerJso
 }
 
 /**
- * One after another, as 1.1: the trace of a first start shows the refusals. Where the first path is there already the cluster is not
- * new; the rest is then asked for at once.
+ * In the order of 1.1; the trace of a first start shows the refusals. Where the first path is there already the cluster is not new, and
+ * nothing is asked for but the paths.
  */
 async function makePaths(context: StoreContext, paths: readonly string[]): Promise<void> {
-  const make = async (path: string) =>
-    expectCode(await createPath(context.session, path, null, context.acl), 'create', 'nodeExists').code
+  const { session, acl } = context
+  const make = async (path: string) => expectCode(await createPath(session, path, null, acl), 'create', 'nodeExists').code
   const [first, ...rest] = paths
-  if (first !== undefined && (await make(first)) === 'nodeExists') {
-    await Promise.all(rest.map(make))
-    return
-  }
-  for (const path of rest) await make(path)
+  if (first === undefined) return
+  if ((await make(first)) === 'nodeExists') await Promise.all(rest.map(make))
+  else for (const answer of await createNewPaths(session, rest, null, acl)) expectCode(answer, 'create', 'nodeExists')
 }

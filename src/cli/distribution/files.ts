@@ -1,11 +1,13 @@
 /** The text files of the distribution. Shell scripts resolve their own place, so the folder works from anywhere and through links. */
 
+/** Without a process more, unless there are links: a start takes a quarter of a second, and each process some milliseconds of it. */
 const HERE = `self=$0
+case $self in */*) ;; *) self=./$self ;; esac
 while [ -h "$self" ]; do
   link=$(readlink "$self")
-  case $link in /*) self=$link ;; *) self=$(dirname "$self")/$link ;; esac
+  case $link in /*) self=$link ;; *) self=\${self%/*}/$link ;; esac
 done
-base=$(cd "$(dirname "$self")/.." && pwd)
+base=\${self%/*}/..
 `
 
 /** -Xmx of KAFKA_HEAP_OPTS becomes the limit of the JavaScript heap; other JVM flags have no meaning here and are ignored. */
@@ -23,10 +25,10 @@ done
 const FOREGROUND_OR_DAEMON = `if [ "\${1:-}" = -daemon ]; then
   shift
   mkdir -p "\${LOG_DIR:-$base/logs}"
-  nohup node $heap "$base/libs/@PROGRAM@.mjs" "$@" >"\${LOG_DIR:-$base/logs}/@OUT@.out" 2>&1 </dev/null &
+  nohup node $heap "$base/libs/@PROGRAM@" "$@" >"\${LOG_DIR:-$base/logs}/@OUT@.out" 2>&1 </dev/null &
   exit 0
 fi
-exec node $heap "$base/libs/@PROGRAM@.mjs" "$@"
+exec node $heap "$base/libs/@PROGRAM@" "$@"
 `
 
 function startScript(program: string, out: string, usage: string): string {
@@ -40,16 +42,17 @@ ${HERE}${HEAP}${FOREGROUND_OR_DAEMON.replaceAll('@PROGRAM@', program).replaceAll
 }
 
 function stopScript(program: string, none: string): string {
+  const pattern = program.replace('.', '[.]')
   return `#!/usr/bin/env bash
 # Sends SIGTERM (SIGNAL overrides) to every such server of this user on this machine.
 signal=\${SIGNAL:-TERM}
 pids=
 for file in /proc/[0-9]*/cmdline; do
-  if tr '\\0' ' ' <"$file" 2>/dev/null | grep -q '/libs/${program}[.]mjs '; then
+  if tr '\\0' ' ' <"$file" 2>/dev/null | grep -q '/libs/${pattern} '; then
     pid=\${file#/proc/}; pids="$pids \${pid%/cmdline}"
   fi
 done
-[ -d /proc/self ] || pids=$(ps ax | grep '/libs/${program}[.]mjs ' | grep -v grep | awk '{print $1}')
+[ -d /proc/self ] || pids=$(ps ax | grep '/libs/${pattern} ' | grep -v grep | awk '{print $1}')
 if [ -z "$pids" ]; then
   echo "${none}"
   exit 1
@@ -90,7 +93,7 @@ case \${1:-} in
 esac
 program=$1
 shift
-exec node $heap "$base/libs/$program.mjs" "$@"
+exec node $heap "$base/libs/$program" "$@"
 `
 
 const SERVER_PROPERTIES = `# A broker. Every key of Apache Kafka 1.1 is understood; what is not set has 1.1's default.
@@ -117,10 +120,10 @@ maxClientCnxns=0
 
 export const distributionFiles = {
   bin: {
-    'kafka-server-start.sh': startScript('broker', 'kafkaServer', 'server.properties [--override property=value]*'),
-    'kafka-server-stop.sh': stopScript('broker', 'No kafka server to stop'),
-    'zookeeper-server-start.sh': startScript('zookeeper', 'zookeeper', 'zookeeper.properties'),
-    'zookeeper-server-stop.sh': stopScript('zookeeper', 'No zookeeper server to stop'),
+    'kafka-server-start.sh': startScript('broker.cjs', 'kafkaServer', 'server.properties [--override property=value]*'),
+    'kafka-server-stop.sh': stopScript('broker.cjs', 'No kafka server to stop'),
+    'zookeeper-server-start.sh': startScript('zookeeper.mjs', 'zookeeper', 'zookeeper.properties'),
+    'zookeeper-server-stop.sh': stopScript('zookeeper.mjs', 'No zookeeper server to stop'),
   },
   toolScript: TOOL_SCRIPT,
   /** Instead of `toolScript`. */

@@ -30,10 +30,10 @@ export const scriptlessTools = {
 
 export type ToolName = keyof typeof tools | keyof typeof scriptlessTools
 
-/** Java class -> words that `kafka-run-class.sh` runs: `broker`, `zookeeper`, or `tools NAME`. */
+/** Java class -> words that `kafka-run-class.sh` runs: a file of `libs` and its first word. */
 export const javaClasses: Readonly<Record<string, string>> = {
-  'kafka.Kafka': 'broker',
-  'org.apache.zookeeper.server.quorum.QuorumPeerMain': 'zookeeper',
-  'org.apache.zookeeper.server.ZooKeeperServerMain': 'zookeeper',
-  ...Object.fromEntries(Object.entries({ ...tools, ...scriptlessTools }).map(([tool, java]) => [java, `tools ${tool}`])),
+  'kafka.Kafka': 'broker.cjs',
+  'org.apache.zookeeper.server.quorum.QuorumPeerMain': 'zookeeper.mjs',
+  'org.apache.zookeeper.server.ZooKeeperServerMain': 'zookeeper.mjs',
+  ...Object.fromEntries(Object.entries({ ...tools, ...scriptlessTools }).map(([tool, java]) => [java, `tools.mjs ${tool}`])),
 }
