@@ -103,7 +103,8 @@ export class BufferPool {
   }
 
   #takeBack(buffer: Buffer): void {
-    assert(this.#acquired.delete(buffer), `a buffer of ${buffer.length} bytes was released twice or is not of this pool`)
+    if (!this.#acquired.delete(buffer))
+      assert(false, `a buffer of ${buffer.length} bytes was released twice or is not of this pool`)
     this.#outstanding--
     this.#outstandingBytes -= buffer.length
   }

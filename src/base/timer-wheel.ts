@@ -107,7 +107,7 @@ export class TimerWheel {
 
   /** Calls `fn` once after at least `delayMs` (never within this call). After `close` the entry is dead from the start. */
   add(delayMs: number, fn: () => void): WheelTimer {
-    assert(delayMs >= 0 && Number.isFinite(delayMs), `delay is ${delayMs} ms`)
+    if (!(delayMs >= 0 && Number.isFinite(delayMs))) assert(false, `delay is ${delayMs} ms`)
     const now = this.#clock.now() - this.#origin
     if (this.#size === 0 && !this.#advancing) this.#tick = Math.max(this.#tick, Math.floor(now / this.#tickMs))
     const due = Math.ceil((now + delayMs) / this.#tickMs)

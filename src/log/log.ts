@@ -118,7 +118,8 @@ export class PartitionLog implements Log {
   }
 
   set highWatermark(offset: number) {
-    assert(offset <= this.#logEndOffset, `high watermark ${offset} above the log end ${this.#logEndOffset} of ${this.directory}`)
+    if (offset > this.#logEndOffset)
+      assert(false, `high watermark ${offset} above the log end ${this.#logEndOffset} of ${this.directory}`)
     this.#highWatermark = offset
     this.#isHighWatermarkKnown = true
     this.producers.state.onHighWatermark(offset)

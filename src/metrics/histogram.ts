@@ -6,16 +6,19 @@ const BUCKETS = 220
 const TABLE_SIZE = 4096
 /** Quantiles are those of the last five to ten minutes. */
 const WINDOW_MS = 5 * 60 * 1000
-/** Of a histogram that was never told anything: a broker has hundreds of those. */
+/** Of a histogram that was never told anything but zeros: a broker has hundreds of those. */
 const NOTHING = new Uint32Array(BUCKETS)
 
 /** A distribution: count and sum of everything, quantiles (within 5 percent) and the largest value of the recent past. */
 export class Histogram {
   count = 0
   sum = 0
-  /** Memory of its own from the first value on. */
+  /** Memory of their own from the first value on that is not 0. */
   #recent = NOTHING
   #before = NOTHING
+  /** Zeros, which belong to the first bucket. */
+  #recentZeros = 0
+  #zerosBefore = 0
   #recentMax = 0
   #maxBefore = 0
   #rotatedAt = Number.NEGATIVE_INFINITY
@@ -26,14 +29,15 @@ export class Histogram {
     this.count++
     this.sum += value
     if (value > this.#recentMax) this.#recentMax = value
+    if (this.#recent === NOTHING) this.#recent = new Uint32Array(BUCKETS)
     this.#recent[bucketOf(value)]!++
   }
 
-  /** The same for a value of 0, which costs no more than to count it. */
+  /** The same for a value of 0, which costs no more than to count it, and no memory. */
   recordZero(now: number): void {
     if (now - this.#rotatedAt >= WINDOW_MS) this.#rotate(now)
     this.count++
-    this.#recent[0]!++
+    this.#recentZeros++
   }
 
   max(now: number): number {
@@ -46,10 +50,12 @@ export class Histogram {
   quantile(quantile: number, now: number): number {
     if (this.count === 0) return 0
     this.#rotate(now)
-    let total = 0
+    const zeros = this.#recentZeros + this.#zerosBefore
+    let total = zeros
     for (let i = 0; i < BUCKETS; i++) total += this.#recent[i]! + this.#before[i]!
     if (total === 0) return 0
-    let left = quantile * total
+    let left = quantile * total - zeros
+    if (left <= 0) return Math.min(middleOf(0), this.max(now))
     for (let i = 0; i < BUCKETS; i++) {
       left -= this.#recent[i]! + this.#before[i]!
       if (left <= 0) return Math.min(middleOf(i), this.max(now))
@@ -62,12 +68,15 @@ export class Histogram {
     if (age < WINDOW_MS) return
     const oldest = this.#before
     this.#before = this.#recent
+    this.#zerosBefore = this.#recentZeros
     this.#maxBefore = this.#recentMax
     if (age >= 2 * WINDOW_MS) {
       if (this.#before !== NOTHING) this.#before.fill(0)
+      this.#zerosBefore = 0
       this.#maxBefore = 0
     }
-    this.#recent = oldest === NOTHING ? new Uint32Array(BUCKETS) : oldest.fill(0)
+    this.#recent = oldest === NOTHING ? NOTHING : oldest.fill(0)
+    this.#recentZeros = 0
     this.#recentMax = 0
     this.#rotatedAt = now
   }

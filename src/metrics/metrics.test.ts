@@ -33,8 +33,11 @@ test('the bucket that the table finds is that of the logarithm; zeros are counte
     assert.ok(Math.abs(got - value) <= value * 0.06, `${value}: ${got}`)
   }
   for (let i = 0; i < 99; i++) histogram.recordZero(0)
+  assert.deepEqual([histogram.count, histogram.quantile(0.99, 0), histogram.max(0)], [99, 0, 0])
   histogram.record(7, 0)
   assert.deepEqual([histogram.count, histogram.sum, histogram.quantile(0.98, 0), histogram.max(0)], [100, 7, 0, 7])
+  // A rotation keeps zeros for one window, as all others.
+  assert.equal(histogram.quantile(0.98, 6 * MINUTE), 0)
   assert.equal(histogram.quantile(0.5, 11 * MINUTE), 0)
 })
 

@@ -85,7 +85,7 @@ export class Api<N extends string, Q extends Fields, P extends Fields> {
 
   /** `decodeRequest` in steps. The bytes must not change before the last one. */
   *decodeRequestInSteps(reader: ByteReader, version: number): Generator<void, DecodedStruct<Q>> {
-    assert(this.supports(version), `${this.name} has no version ${version}`)
+    if (!this.supports(version)) assert(false, `${this.name} has no version ${version}`)
     this.requestStepDecoders[version] ??= compileStepDecoder(this.request, version)
     const request = (yield* this.requestStepDecoders[version](reader)) as DecodedStruct<Q>
     const reason = this.checkRequest?.(request, version)
@@ -95,27 +95,27 @@ export class Api<N extends string, Q extends Fields, P extends Fields> {
 
   /** `encodeRequest` in steps. The value must not change before the last one. */
   encodeRequestInSteps(writer: ByteWriter, version: number, value: EncodableStruct<Q>): Generator<void, void> {
-    assert(this.supports(version), `${this.name} has no version ${version}`)
+    if (!this.supports(version)) assert(false, `${this.name} has no version ${version}`)
     this.requestStepEncoders[version] ??= compileStepEncoder(this.request, version)
     return this.requestStepEncoders[version](writer, value)
   }
 
   /** `encodeResponse` in steps. The value must not change before the last one. */
   encodeResponseInSteps(writer: ByteWriter, version: number, value: EncodableStruct<P>): Generator<void, void> {
-    assert(this.supports(version), `${this.name} has no version ${version}`)
+    if (!this.supports(version)) assert(false, `${this.name} has no version ${version}`)
     this.responseStepEncoders[version] ??= compileStepEncoder(this.response, version)
     return this.responseStepEncoders[version](writer, value)
   }
 
   private addDecoder(decoders: Decoder[], fields: Fields, version: number): Decoder {
-    assert(this.supports(version), `${this.name} has no version ${version}`)
+    if (!this.supports(version)) assert(false, `${this.name} has no version ${version}`)
     const decoder = compileDecoder(fields, version)
     decoders[version] = decoder
     return decoder
   }
 
   private addEncoder(encoders: Encoder[], fields: Fields, version: number): Encoder {
-    assert(this.supports(version), `${this.name} has no version ${version}`)
+    if (!this.supports(version)) assert(false, `${this.name} has no version ${version}`)
     const encoder = compileEncoder(fields, version)
     encoders[version] = encoder
     return encoder

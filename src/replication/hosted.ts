@@ -34,6 +34,7 @@ export class HostedPartitions {
   }
 
   *all(): IterableIterator<Partition> {
-    for (const ofTopic of this.#topics.values()) yield* ofTopic.values()
+    // Without `yield*`, which hands each one through two generators.
+    for (const ofTopic of this.#topics.values()) for (const partition of ofTopic.values()) yield partition
   }
 }

@@ -61,7 +61,7 @@ export interface BrokerHost {
   readonly rng: Rng
   readonly disk: Disk
   readonly net: Net
-  /** For the metrics of idleness. */
+  /** For the metrics of idleness and of late timers; a host without it has neither. */
   readonly loopTime?: LoopTime
   /** For the metrics of long turns of the loop. */
   readonly watchTurns?: WatchTurns
@@ -186,7 +186,7 @@ export class KafkaServer {
   }
 
   async #start(): Promise<void> {
-    this.#loopDelay.start()
+    if (this.#host.loopTime !== undefined) this.#loopDelay.start()
     const zk = await this.#connectZooKeeper()
     const [, topics] = await Promise.all([this.#readClusterId(zk), zk.getTopics()])
     const identity = await this.#identify(zk)

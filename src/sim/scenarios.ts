@@ -155,7 +155,8 @@ async function outOfRange(faithful: boolean): Promise<ScenarioOutcome> {
   const s = new Scenario(3, { ...MIN_ISR_1, 'samsa.faithful': faithful ? 'H11' : '' })
   await s.start(2, [0, 1])
   for (const value of ['a', 'b', 'c']) await s.produce(value)
-  await s.run(1000)
+  // A fetch may wait for half a second until it tells the follower what is committed, the next checkpoint of that comes 0.7 s later.
+  await s.run(2000)
   s.broker(1).crash(false)
   await s.until('0 is alone', () => s.isr.join() === '0')
   s.broker(0).crash(false)

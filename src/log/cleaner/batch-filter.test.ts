@@ -130,6 +130,15 @@ describe('the offset map', () => {
     assert.equal(map.get(key(0), 0, 5), -1)
   })
 
+  it('takes no memory before its first key, and answers then too', () => {
+    const map = new OffsetMap(24 * 400_000)
+    assert.equal(map.get(key(1), 0, key(1).length), -1)
+    map.clear()
+    assert.equal(map.mustGrow, true)
+    put(map, 1, 7)
+    assert.deepEqual([map.mustGrow, map.get(key(1), 0, key(1).length), map.get(key(2), 0, key(2).length)], [false, 7, -1])
+  })
+
   it('has as many slots as 24 bytes fit into the memory', () => {
     assert.equal(new OffsetMap(2_000_000).slots, 83333)
     assert.equal(new OffsetMap(134217728).slots, 5592405)

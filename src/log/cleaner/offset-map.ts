@@ -10,7 +10,7 @@ const STEP_ENTRIES = 1 << 13
 
 /**
  * The last offset of every key in the dirty part of a log. Keys are told apart by their MD5; slots are probed one after the other. The
- * memory grows with the number of keys up to the given limit (while it grows, a quarter more): how many keys fit is decided by the limit alone.
+ * memory, none before the first key, grows with the number of keys up to the given limit (while it grows, a quarter more): how many keys fit is decided by the limit alone.
  */
 export class OffsetMap {
   /** Entries that the memory has room for. */
@@ -26,26 +26,22 @@ export class OffsetMap {
 
   constructor(memoryBytes: number) {
     this.slots = Math.floor(memoryBytes / SLOT_BYTES)
-    this.clear()
   }
 
   get utilization(): number {
     return this.size / this.slots
   }
 
-  /** Forgets everything and gives its memory back. */
+  /** Forgets everything and gives its memory back, but for what it takes first. */
   clear(): void {
     this.size = 0
     this.latestOffset = -1
-    this.#allocate(Math.min(this.slots, FIRST_CAPACITY))
+    // Hashes of free slots mean nothing.
+    if (this.#capacity <= FIRST_CAPACITY) this.#offsets.fill(0)
+    else this.#allocate(Math.min(this.slots, FIRST_CAPACITY))
   }
 
   #allocate(capacity: number): void {
-    if (capacity === this.#capacity) {
-      // Hashes of free slots mean nothing.
-      this.#offsets.fill(0)
-      return
-    }
     this.#capacity = capacity
     this.#hashes = new Int32Array(capacity * 4)
     this.#offsets = new Float64Array(capacity)
@@ -59,7 +55,7 @@ export class OffsetMap {
   /** Yields where others may run. */
   *grow(): Steps<void> {
     const [hashes, offsets] = [this.#hashes, this.#offsets]
-    this.#allocate(Math.min(this.slots, this.#capacity * GROWTH))
+    this.#allocate(Math.min(this.slots, Math.max(this.#capacity * GROWTH, FIRST_CAPACITY)))
     for (let slot = 0; slot < offsets.length; slot++) {
       if (slot % STEP_ENTRIES === STEP_ENTRIES - 1) yield undefined
       if (offsets[slot] === 0) continue
@@ -88,6 +84,7 @@ export class OffsetMap {
 
   /** The last offset of the key, -1 when it is not here. */
   get(bytes: Uint8Array, position: number, length: number): number {
+    if (this.size === 0) return -1
     md5(bytes, position, length)
     return this.#offsets[this.#find()]! - 1
   }

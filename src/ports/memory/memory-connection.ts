@@ -259,7 +259,8 @@ export class End implements Connection, FrameTransport {
     while (this.#queue.length > 0 && this.#inFlight < WINDOW_BYTES) {
       const entry = this.#queue[0]!
       const bytes = Math.min(entry.buffer.length - entry.offset, WINDOW_BYTES - this.#inFlight)
-      this.peer.#arrive(Buffer.from(entry.buffer.subarray(entry.offset, entry.offset + bytes)))
+      const { buffer, offset } = entry
+      this.peer.#arrive(Buffer.from(bytes === buffer.length ? buffer : buffer.subarray(offset, offset + bytes)))
       entry.offset += bytes
       this.#inFlight += bytes
       this.#queuedBytes -= bytes

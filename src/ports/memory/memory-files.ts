@@ -141,6 +141,7 @@ export class DirectoryNode {
   }
 
   sync(): void {
+    if (this.#pending.length === 0) return
     this.#durable = new Map(this.entries)
     this.#pending = []
   }

@@ -35,7 +35,7 @@ export class SeededRng implements Rng {
   }
 
   int(low: number, high: number): number {
-    assert(high > low, `empty range [${low}, ${high})`)
+    if (!(high > low)) assert(false, `empty range [${low}, ${high})`)
     return low + Math.floor(this.next() * (high - low))
   }
 

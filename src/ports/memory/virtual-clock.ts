@@ -54,7 +54,7 @@ export class VirtualClock implements Clock {
   }
 
   timer(delayMs: Millis, fn: () => void): Timer {
-    assert(Number.isFinite(delayMs), `delay is ${delayMs} ms`)
+    if (!Number.isFinite(delayMs)) assert(false, `delay is ${delayMs} ms`)
     const timer = new VirtualTimer(this.#now + Math.ceil(Math.max(delayMs, 0) * GRAIN) / GRAIN, this.#sequence++, fn)
     push(this.#heap, timer)
     return timer

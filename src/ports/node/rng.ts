@@ -6,7 +6,7 @@ import type { Rng } from '../rng.ts'
 export const nodeRng: Rng = {
   next: () => Math.random(),
   int: (low, high) => {
-    assert(high > low, `empty range [${low}, ${high})`)
+    if (!(high > low)) assert(false, `empty range [${low}, ${high})`)
     return low + Math.floor(Math.random() * (high - low))
   },
   bytes: (length) => randomBytes(length),

@@ -23,16 +23,30 @@ const BUSY: Readonly<Record<string, Count>> = {
   },
 }
 
+/** Of an API that was never asked for anything: there are forty of those in most brokers. */
+const NOTHING = new Float64Array(CODES)
+
+/** By the name of the API: schemas do not change. */
+const COUNTS = new Map<string, Count>()
+
+function countOf(api: { readonly name: string; readonly response: Fields }): Count {
+  let count = COUNTS.get(api.name)
+  if (count === undefined) COUNTS.set(api.name, (count = BUSY[api.name] ?? countIn(api.response) ?? (() => {})))
+  return count
+}
+
 /** How often an API was answered with which error code: of the whole answer, or of each of its parts when it has no code of its own. */
 export class ErrorCounts {
-  readonly #counts = new Float64Array(CODES)
+  /** Memory of its own from the first answer on. */
+  #counts = NOTHING
   readonly #count: Count
 
   constructor(api: { readonly name: string; readonly response: Fields }) {
-    this.#count = BUSY[api.name] ?? countIn(api.response) ?? (() => {})
+    this.#count = countOf(api)
   }
 
   add(response: object): void {
+    if (this.#counts === NOTHING) this.#counts = new Float64Array(CODES)
     if (!(response instanceof EncodedResponse)) this.#count(response as Message, this.#counts)
     else for (const code of response.errorCodes) this.#counts[code + 1]!++
   }

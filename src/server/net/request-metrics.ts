@@ -17,6 +17,41 @@ export interface RequestTimes {
   readonly sendMs: number
 }
 
+/** The names of a row's metrics, made once for all brokers of a process. */
+interface RowNames {
+  readonly requests: string
+  readonly bytes: string
+  readonly queue: string
+  readonly local: string
+  readonly remote: string
+  readonly throttle: string
+  readonly responseQueue: string
+  readonly send: string
+  readonly total: string
+}
+
+const NAMES = new Map<string, RowNames>()
+
+function namesOf(request: string): RowNames {
+  let names = NAMES.get(request)
+  if (names === undefined) {
+    const name = (what: string): string => `kafka.network:type=RequestMetrics,name=${what},request=${request}`
+    names = {
+      requests: name('RequestsPerSec'),
+      bytes: name('RequestBytes'),
+      queue: name('RequestQueueTimeMs'),
+      local: name('LocalTimeMs'),
+      remote: name('RemoteTimeMs'),
+      throttle: name('ThrottleTimeMs'),
+      responseQueue: name('ResponseQueueTimeMs'),
+      send: name('ResponseSendTimeMs'),
+      total: name('TotalTimeMs'),
+    }
+    NAMES.set(request, names)
+  }
+  return names
+}
+
 /** One row of `kafka.network:type=RequestMetrics`. Times are in milliseconds. */
 export class RequestMeter {
   readonly #requests: Counter
@@ -33,17 +68,16 @@ export class RequestMeter {
   /** `sum`: another row in which its requests are counted too. */
   constructor(registry: MetricRegistry, request: string, sum?: RequestMeter) {
     this.#sum = sum
-    const histogram = (what: string): Histogram =>
-      registry.histogram(`kafka.network:type=RequestMetrics,name=${what},request=${request}`)
-    this.#requests = registry.counter(`kafka.network:type=RequestMetrics,name=RequestsPerSec,request=${request}`)
-    this.#bytes = histogram('RequestBytes')
-    this.#queue = histogram('RequestQueueTimeMs')
-    this.#local = histogram('LocalTimeMs')
-    this.#remote = histogram('RemoteTimeMs')
-    this.#throttle = histogram('ThrottleTimeMs')
-    this.#responseQueue = histogram('ResponseQueueTimeMs')
-    this.#send = histogram('ResponseSendTimeMs')
-    this.#total = histogram('TotalTimeMs')
+    const names = namesOf(request)
+    this.#requests = registry.counter(names.requests)
+    this.#bytes = registry.histogram(names.bytes)
+    this.#queue = registry.histogram(names.queue)
+    this.#local = registry.histogram(names.local)
+    this.#remote = registry.histogram(names.remote)
+    this.#throttle = registry.histogram(names.throttle)
+    this.#responseQueue = registry.histogram(names.responseQueue)
+    this.#send = registry.histogram(names.send)
+    this.#total = registry.histogram(names.total)
   }
 
   came(bytes: number, now: number): void {
