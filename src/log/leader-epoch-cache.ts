@@ -79,6 +79,13 @@ export class LeaderEpochCache {
     return withPending && this.#pendingEpoch > epoch ? this.#pendingOffset : UNDEFINED_EPOCH_OFFSET
   }
 
+  /** First offset of an epoch of this log; -1: it has none. */
+  startOf(epoch: number): number {
+    if (epoch >= 0 && epoch === this.#pendingEpoch) return this.#pendingOffset
+    const at = this.#epochs.indexOf(epoch)
+    return at < 0 ? UNDEFINED_EPOCH_OFFSET : this.#offsets[at]!
+  }
+
   /** The log now ends at `offset`: entries at or above it go. */
   truncateFromEnd(offset: number): void {
     if (this.#pendingOffset >= offset) this.#pendingEpoch = UNDEFINED_EPOCH

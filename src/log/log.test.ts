@@ -288,6 +288,10 @@ describe('leader epochs', () => {
       [log.latestEpoch, log.endOffsetForEpoch(9), log.endOffsetForEpoch(7), log.endOffsetForEpoch(8)],
       [9, 4, 4, 4],
     )
+    assert.deepEqual(
+      [2, 3, 5, 9].map((epoch) => log.epochs.startOf(epoch)),
+      [0, -1, 2, 4],
+    )
     await clock.advance(1)
     const file = () => disk.readFile(`${DATA}/t-0/leader-epoch-checkpoint`).toString()
     assert.equal(file(), '0\n3\n2 0\n5 2\n7 3\n')

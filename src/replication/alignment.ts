@@ -17,10 +17,14 @@ export function epochBefore(log: Log, epoch: LeaderEpoch): LeaderEpoch {
  * 1. For the epoch n that the controller gave us. It is no question about records: a broker that has not heard of n yet still thinks that it
  *    leads an older epoch, and what it would make of our fetches is worth nothing (H5). One of ours then answers NOT_LEADER_FOR_PARTITION
  *    and is asked again. A genuine 1.1.1 answers -1, also when it does lead n and has appended nothing yet: we go on as 1.1.1 does.
- * 2. For the last epoch e of our log: everything behind the answer goes.
+ * 2. For the last epoch e of our log: everything behind the answer will have to go.
  * 3. The answer does not say whether the leader has e at all; it may be the end of an older epoch, and then records of e below that offset
  *    differ from the leader's (H4). So a question for e - 1 follows: an equal answer means that the leader has no record of e, and all of e
  *    goes here too. Then the next older epoch is asked for (2).
+ *
+ * Nothing is cut before it is known whether the leader has e: its answer may lie within one of our batches, which goes as a whole, and if a
+ * new leader is named then, the log would be left with an end where no record of it ends: a hole, when it goes on from there. What is cut
+ * lies between two epochs of ours or between two batches that the leader has too (as later with KIP-279, whose answers name the epoch).
  */
 export class Alignment {
   readonly #replica: Partition
@@ -66,42 +70,50 @@ export class Alignment {
       this.#finishAtHighWatermark()
       return
     }
-    const log = this.#replica.requireLog()
-    this.#replica.truncateTo(endOffset)
     // What its own epoch holds came from this leader. Before epoch 0 there is nothing to confuse it with.
-    if (!this.#asksTwice || this.#epoch === this.#replica.leaderEpoch || this.#epoch === 0) {
-      this.#finish()
-      return
+    if (!this.#asksTwice || this.#epoch === this.#replica.leaderEpoch || this.#epoch === 0) this.#finishAt(endOffset)
+    else if (this.#ownStart(this.#epoch) >= endOffset) this.#dropWhatBeginsAt(endOffset)
+    else {
+      this.#end = endOffset
+      this.#stage = 'start'
     }
-    if (log.latestEpoch < this.#epoch) {
-      this.#continueWith(log.latestEpoch)
-      return
-    }
-    this.#end = endOffset
-    this.#stage = 'start'
   }
 
   #onStart(startOffset: Offset): void {
-    if (startOffset < 0 || startOffset < this.#end) {
-      this.#finish()
-      return
-    }
-    const log = this.#replica.requireLog()
-    const older = epochBefore(log, this.#epoch)
-    const ownStart = log.endOffsetForEpoch(this.#epoch - 1)
-    this.#replica.truncateTo(ownStart < 0 ? log.logStartOffset : ownStart)
-    this.#continueWith(older)
+    if (startOffset < 0 || startOffset < this.#end) this.#finishAt(this.#end)
+    else this.#dropWhatBeginsAt(this.#ownStart(this.#epoch))
   }
 
-  #continueWith(epoch: LeaderEpoch): void {
+  /** All epochs that begin at `offset` or behind it go; the next question is about the newest that is left. */
+  #dropWhatBeginsAt(offset: Offset): void {
+    const log = this.#replica.requireLog()
+    let epoch = this.#epoch
+    let cut = offset
+    while (epoch >= 0 && this.#ownStart(epoch) >= offset) {
+      cut = this.#ownStart(epoch)
+      epoch = epochBefore(log, epoch)
+    }
+    this.#replica.truncateTo(epoch < 0 ? offset : cut)
     this.#stage = 'end'
     this.#epoch = epoch
-    if (epoch < 0) this.#finish()
+    // What is left, if anything, is from before there were epochs.
+    if (epoch < 0) this.#finishAtHighWatermark()
+  }
+
+  /** The log end for an epoch without records: a log that took this one's place (KIP-113) has heard of none. */
+  #ownStart(epoch: LeaderEpoch): Offset {
+    const log = this.#replica.requireLog()
+    const start = log.epochs.startOf(epoch)
+    return start < 0 ? log.logEndOffset : start
+  }
+
+  #finishAt(offset: Offset): void {
+    this.#replica.truncateTo(offset)
+    this.#finish()
   }
 
   #finishAtHighWatermark(): void {
-    this.#replica.truncateTo(this.#replica.highWatermark)
-    this.#finish()
+    this.#finishAt(this.#replica.highWatermark)
   }
 
   #finish(): void {

@@ -160,7 +160,13 @@ export class Fetcher implements FetcherFigures {
   #failed(api: string, error: string): void {
     this.#logger.warn(`Error when sending ${api} to broker ${this.#leader}: ${error}`)
     this.#session.lost()
+    this.#askAnew()
     this.#pauseAll()
+  }
+
+  /** What was answered over a connection that is gone may be from before the leader was deposed and came back. */
+  #askAnew(): void {
+    for (const followed of this.#aligning) followed.alignment = undefined
   }
 
   #pauseAll(): void {
@@ -181,6 +187,7 @@ export class Fetcher implements FetcherFigures {
       this.#channel = this.#peers.open(this.#leader, this.#clientId)
       this.#inFlight = 'none'
       this.#session.lost()
+      this.#askAnew()
       this.run()
     })
   }
@@ -267,6 +274,7 @@ export class Fetcher implements FetcherFigures {
       // Most often the controller's word has not reached it yet: it will within milliseconds.
       const delayMs = Math.min(this.#env.config.replicaFetchBackoffMs, FIRST_RETRY_MS * 2 ** followed.retries++)
       this.#logger.debug(`${followed.replica.key}: ${errorName(error)} to OffsetForLeaderEpoch, again in ${delayMs} ms`)
+      followed.alignment = undefined
       this.#delay(followed, delayMs)
       return
     }

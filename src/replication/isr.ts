@@ -37,6 +37,9 @@ export function sameMembers(a: readonly BrokerId[], b: readonly BrokerId[]): boo
   return a.length === b.length && a.every((id) => b.includes(id))
 }
 
+/** An answer may be lost with its connection; more than two in a row are not taken to be. */
+const MOST_SENT_TO_ASK = 2
+
 /** What a leader knows of another replica. Times are of the monotonic clock. */
 export class RemoteReplica {
   readonly id: BrokerId
@@ -53,6 +56,10 @@ export class RemoteReplica {
   counted = false
   /** Its log is known to be in line with this leadership, so its fetch offsets count (see Partition: H5). */
   aligned = false
+  /** Its questions where epochs end, in this leadership. */
+  #questions = 0
+  /** Fetches since the last of them that were answered with "ask first". */
+  #sentToAsk = 0
 
   constructor(id: BrokerId) {
     this.id = id
@@ -67,6 +74,25 @@ export class RemoteReplica {
     this.logEndOffset = -1
     this.logStartOffset = -1
     this.aligned = false
+    this.#questions = this.#sentToAsk = 0
+  }
+
+  /**
+   * It asked where an epoch ends. `isAware`: of this leadership, or it is a 1.1.1, which asks once. One of ours that is not aware of it may have
+   * asked the questions before this one in an earlier leadership of the same leader, and got answers that are void: with the next one it
+   * is certain that it began anew, or that what it was told before does no harm (see `Alignment`).
+   */
+  noteQuestion(isAware: boolean): void {
+    this.#questions++
+    this.#sentToAsk = 0
+    if (isAware || this.#questions > 1) this.aligned = true
+  }
+
+  /** Must it ask before its fetches count? Who asked once and fetches on, however often it is told, was one of ours and is a 1.1.1 now. */
+  isToAsk(): boolean {
+    if (this.#questions > 0 && this.#sentToAsk === MOST_SENT_TO_ASK) this.aligned = true
+    else this.#sentToAsk++
+    return !this.aligned
   }
 
   /**

@@ -269,12 +269,11 @@ export class Partition implements PartitionView {
     return { error, endOffset: epoch < 0 ? -1 : this.requireLog().endOffsetForEpoch(epoch, follower !== undefined) }
   }
 
-  /** Whoever aligns with our log now fetches from it. A question for an epoch that we have led since is what only a follower of ours asks. */
+  /** A question for an epoch that we have led since is what only a follower of ours asks: it has heard of this leadership. */
   #noteQuestion(epoch: LeaderEpoch, follower: BrokerId): void {
-    const replica = this.remote(follower)
-    if (replica === undefined) return
-    replica.aligned = true
-    if (epoch >= this.#leadsSince) this.#env.probing.add(follower)
+    const { probing } = this.#env
+    if (epoch >= this.#leadsSince) probing.add(follower)
+    this.remote(follower)?.noteQuestion(epoch >= this.#leadsSince || !probing.has(follower))
   }
 
   /** Error of an acks=all entry once the high watermark has reached it. */
@@ -336,9 +335,9 @@ export class Partition implements PartitionView {
    * epoch and began anew. Its fetches would never count, so it has to be told. Beyond our end it is out of range first (H11).
    */
   awaitsQuestion(follower: BrokerId, fetchOffset: Offset): boolean {
-    if (this.remote(follower)?.aligned !== false) return false
-    const { config, probing } = this.#env
-    return !config.faithful.has('H5') && probing.has(follower) && fetchOffset <= this.requireLog().logEndOffset
+    const replica = this.remote(follower)
+    if (replica?.aligned !== false || this.#env.config.faithful.has('H5') || !this.#env.probing.has(follower)) return false
+    return fetchOffset <= this.requireLog().logEndOffset && replica.isToAsk()
   }
 
   /** Is it to be proposed for the ISR now? */

@@ -128,6 +128,14 @@ export const CANARIES: readonly Canary[] = [
     seed: 1,
   },
   {
+    name: 'cut within a batch',
+    about: 'the log goes on behind the hole',
+    check: 'committed-stays',
+    preset: 'flap',
+    breaks: ['cutsWithin'],
+    seed: 1,
+  },
+  {
     name: 'weak acks',
     about: 'acks=1 taken for acks=all',
     check: 'acked-survives',
@@ -158,6 +166,14 @@ export const CANARIES: readonly Canary[] = [
     preset: 'crash',
     breaks: ['forgetsProducers'],
     seed: 3,
+  },
+  {
+    name: 'short memory',
+    about: 'a leader remembers one batch of a producer',
+    check: 'idempotence',
+    preset: 'core',
+    breaks: ['remembersOne'],
+    seed: 7,
   },
   { name: 'gaps in sequences', about: 'a leader takes them', check: 'order', preset: 'core', breaks: ['anySequence'], seed: 2 },
   {

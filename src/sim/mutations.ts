@@ -2,9 +2,9 @@ import { Group } from '../coordinator/group/group.ts'
 import { Membership } from '../coordinator/group/membership.ts'
 import { OffsetMap } from '../log/cleaner/offset-map.ts'
 import { PartitionLog } from '../log/log.ts'
-import { ProducerState } from '../log/producer-state.ts'
+import { DUPLICATE, ProducerState } from '../log/producer-state.ts'
 import { ErrorCode } from '../protocol/errors.ts'
-import { batchSize, isControlBatch, nextBatch } from '../protocol/records/index.ts'
+import { batchSize, isControlBatch, lastSequence, nextBatch, producerId } from '../protocol/records/index.ts'
 import { highWatermarkCandidate, RemoteReplica } from '../replication/isr.ts'
 import { Partition } from '../replication/partition.ts'
 import { REPLICA_LAG_MS } from './cluster.ts'
@@ -119,6 +119,18 @@ function skipsBatch(): Undo {
   )
 }
 
+/** A log is cut one record too deep: in the middle of a batch, which goes as a whole, and the log goes on behind the hole. */
+function cutsWithin(): Undo {
+  return replace(
+    PartitionLog.prototype,
+    'truncateTo',
+    (original) =>
+      function (this: PartitionLog, offset) {
+        original.call(this, Math.max(this.logStartOffset, this.highWatermark, offset - 1))
+      },
+  )
+}
+
 /** Consumers are given what is not committed. */
 function dirtyReads(): Undo {
   return replace(
@@ -140,6 +152,20 @@ function anySequence(): Undo {
       function (this: ProducerState, ...args) {
         const error = original.apply(this, args)
         return error === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER ? 0 : error
+      },
+  )
+}
+
+/** A leader remembers the last batch of a producer only, while it goes on leading. */
+function remembersOne(): Undo {
+  return replace(
+    ProducerState.prototype,
+    'check',
+    (original) =>
+      function (this: ProducerState, buffer, position, ...args) {
+        const error = original.call(this, buffer, position, ...args)
+        const isLast = this.get(producerId(buffer, position))?.lastSequence === lastSequence(buffer, position)
+        return error === DUPLICATE && !isLast ? ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER : error
       },
   )
 }
@@ -291,8 +317,10 @@ const MUTATIONS = {
   eagerHighWatermark,
   deposedLeads,
   skipsBatch,
+  cutsWithin,
   dirtyReads,
   anySequence,
+  remembersOne,
   forgetsProducers,
   strayAppend,
   lostMarker,

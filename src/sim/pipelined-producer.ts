@@ -9,19 +9,27 @@ import { initProducerId, produceTo, RETRIABLE } from './producer.ts'
 const IN_FLIGHT = 5
 const BACKOFF_MS = 100
 
+export interface PipelineOptions extends ProducerOptions {
+  /** Changes whenever another leader, another epoch or another life of a leader may have forgotten what the one before remembered. */
+  readonly leaderLife: (partition: number) => string
+}
+
 interface Batch {
   readonly values: readonly string[]
   readonly sequence: number
+  /** Whoever led when it was made. */
+  readonly leaderLife: string
   /** Later batches that were acknowledged while this one was not. */
   overtaken: number
 }
 
 /**
  * An idempotent producer with up to five batches of a partition on their way at once. When one fails it waits for the others' answers and sends
- * all that are left again, in order, under the same sequence numbers. A leader that was started again remembers the last batch of a producer only
- * (1.1's snapshots hold no more): then nobody can tell any more what became of the others, and the producer takes a new id.
+ * all that are left again, in order, under the same sequence numbers. A leader that was started again, or that truncated its log before it led,
+ * remembers the last batch of a producer only (1.1's snapshots hold no more): then nobody can tell any more what became of the others, and the
+ * producer takes a new id.
  */
-export async function runPipelined(client: SimClient, history: History, options: ProducerOptions): Promise<void> {
+export async function runPipelined(client: SimClient, history: History, options: PipelineOptions): Promise<void> {
   const numbers = { next: 0 }
   await Promise.all(
     Array.from({ length: options.partitions }, (_, partition) =>
@@ -33,7 +41,7 @@ export async function runPipelined(client: SimClient, history: History, options:
 class Pipeline {
   readonly #client: SimClient
   readonly #history: History
-  readonly #options: ProducerOptions
+  readonly #options: PipelineOptions
   readonly #partition: number
   #producer: { readonly id: number; readonly epoch: number } | undefined
   #session = 0
@@ -47,7 +55,7 @@ class Pipeline {
   #isKnown = false
   #isStuck = false
 
-  constructor(client: SimClient, history: History, options: ProducerOptions, partition: number, numbers: { next: number }) {
+  constructor(client: SimClient, history: History, options: PipelineOptions, partition: number, numbers: { next: number }) {
     this.#client = client
     this.#history = history
     this.#options = options
@@ -86,7 +94,7 @@ class Pipeline {
   }
 
   #next(count: number): Batch {
-    const { topic } = this.#options
+    const { topic, leaderLife } = this.#options
     const values = Array.from({ length: count }, () => {
       const number = this.#numbers.next++
       const value = `${this.#client.name}:${number}`
@@ -94,7 +102,7 @@ class Pipeline {
       this.#history.send(value, { topic, partition: this.#partition, producer, kind: 'idempotent', number })
       return value
     })
-    const batch = { values, sequence: this.#sequence, overtaken: 0 }
+    const batch = { values, sequence: this.#sequence, leaderLife: leaderLife(this.#partition), overtaken: 0 }
     this.#sequence += count
     this.#batches.push(batch)
     return batch
@@ -136,8 +144,7 @@ class Pipeline {
       this.#client.world.reached('producer unknown behind a batch that failed')
       return
     }
-    const isForgotten = this.#batches.length > 1 || batch.overtaken >= IN_FLIGHT
-    if (result.error === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && isForgotten) {
+    if (result.error === ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER && this.#mayBeForgotten(batch)) {
       this.#client.world.reached('more batches in flight than the leader remembers')
       this.#producer = undefined
       return
@@ -147,5 +154,11 @@ class Pipeline {
       'idempotence',
       `${this.#client.name} ${this.#options.topic}-${this.#partition} sequence ${batch.sequence}: ${errorName(result.error)}`,
     )
+  }
+
+  /** A leader remembers five batches of a producer while it goes on leading, else perhaps one: was this one followed by others in its log? */
+  #mayBeForgotten({ overtaken, leaderLife }: Batch): boolean {
+    if (overtaken >= IN_FLIGHT) return true
+    return (overtaken > 0 || this.#batches.length > 1) && leaderLife !== this.#options.leaderLife(this.#partition)
   }
 }

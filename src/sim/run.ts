@@ -188,6 +188,12 @@ class Run {
     return isWarm
   }
 
+  /** Epoch and life of whoever leads by ZooKeeper. */
+  #leaderLife(partition: number): string {
+    const state = this.#znodes.partitions.get(`${TOPIC}-${partition}`)
+    return `${state?.leaderEpoch}/${this.#cluster.broker(state?.leader ?? -1)?.starts}`
+  }
+
   #startFaults(): Nemesis {
     const { workload, faults, slowZooKeeperMs } = this.#plan
     this.#cluster.zooKeeper.slowMs = slowZooKeeperMs
@@ -205,7 +211,10 @@ class Run {
         this.#client(`${kind}-${i}`, (client) => runProducer(client, this.#history, { ...common, kind }))
     }
     for (let i = 0; i < workload.pipelined; i++)
-      this.#client(`pipelined-${i}`, (client) => runPipelined(client, this.#history, { ...common, kind: 'idempotent' }))
+      this.#client(`pipelined-${i}`, (client) => {
+        const leaderLife = (partition: number) => this.#leaderLife(partition)
+        return runPipelined(client, this.#history, { ...common, kind: 'idempotent', leaderLife })
+      })
     for (let i = 0; i < workload.consumers; i++)
       this.#client(`reader-${i}`, (client) => runConsumer(client, this.#history, { ...common, isCommitted: false }))
     for (let i = 0; i < workload.committedConsumers; i++)

@@ -10,7 +10,8 @@ import { decodeTrace, encodeTrace, timelineLine } from './trace.ts'
 
 /** Fixed ones, most of which once failed or come close to something; SAMSA_SEED repeats the fresh one. */
 const FIXED: Readonly<Record<string, readonly number[]>> = {
-  core: [1, 16],
+  // 803: both brokers killed, and a batch that others had overtaken.
+  core: [1, 16, 803],
   crash: [1],
   network: [1],
   zookeeper: [1],
@@ -26,7 +27,8 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   // 72, 78: a fenced copier's offsets, after the marker that fenced it. 171: its records, to a leader that was started again. 149: nobody heard
   // that `/controller` was gone. 201: offsets from a deposed coordinator.
   copy: [1, 72, 78, 149, 171, 201],
-  flap: [1],
+  // 675: a leader that had been told where to cut its log, and not yet whether all of that epoch goes.
+  flap: [1, 675],
   zombies: [1],
   wipe: [1],
   stale: [1],

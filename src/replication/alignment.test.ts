@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ErrorCode } from '../protocol/errors.ts'
+import { baseOffset, lastOffset, nextBatch } from '../protocol/records/index.ts'
+import { Bench, errorOf, TOPIC } from './testing-bench.ts'
+
+/** Batches follow each other up to the log end. */
+function assertNoHole(bench: Bench, id: number): void {
+  const bytes = bench.bytes(id)
+  let next = 0
+  for (let at = 0, size = 0; (size = nextBatch(bytes, at, bytes.length)) > 0; at += size) {
+    assert.equal(baseOffset(bytes, at), next)
+    next = lastOffset(bytes, at) + 1
+  }
+  assert.equal(bench.end(id), next)
+}
+
+/**
+ * 1 leads epoch 0: a, and x, y alone. 2 leads epoch 1 alone: p, q, r in one batch (offsets 1 - 3). 1 leads epoch 2: z at 3, so that its answer
+ * for epoch 1, 3, lies in the middle of 2's batch. After `askedMs` of asking, 2 is made the leader.
+ */
+async function ledWhileAligning(askedMs: number): Promise<Bench> {
+  const bench = await Bench.start({ topicConfig: { 'min.insync.replicas': '1' } })
+  bench.create()
+  await bench.run(1000)
+  bench.produce(1, ['a'])
+  await bench.run(1000)
+  for (const id of [2, 3]) bench.cut(1, id)
+  bench.produce(1, ['x', 'y'], 1)
+  bench.elect(2, [1, 2, 3])
+  bench.announce([2])
+  bench.produce(2, ['p', 'q', 'r'], 1)
+  bench.elect(1, [1, 2, 3])
+  bench.announce([1])
+  bench.produce(1, ['z'], 1)
+  bench.heal()
+  bench.announce([2, 3])
+  await bench.run(askedMs)
+  bench.elect(2, [1, 2, 3])
+  bench.announce([2])
+  return bench
+}
+
+test('who leads before it knows what to cut has cut nothing, or whole batches: no hole in the log', async () => {
+  const found = new Set<string>()
+  for (let askedMs = 0; askedMs < 20; askedMs++) {
+    const bench = await ledWhileAligning(askedMs)
+    assertNoHole(bench, 2)
+    found.add(bench.values(2).join(''))
+    const produced = bench.produce(2, ['b'])
+    bench.announce([1, 3])
+    await bench.until(() => errorOf(produced) === 0, 5000, 'acknowledged by all')
+    for (const id of [1, 2, 3]) assertNoHole(bench, id)
+    assert.deepEqual([bench.bytes(1), bench.bytes(3)], [bench.bytes(2), bench.bytes(2)])
+  }
+  // Led with its own batch, with the common beginning, and with what the other leader had.
+  assert.deepEqual([...found], ['apqr', 'a', 'axyz'])
+})
+
+/**
+ * 1 leads epoch 1: a, and x, y that 2 has and 3 has not. 2 asks it in epoch 2 where epoch 1 ends; while the answer is under way 3 leads epoch 3,
+ * 1 follows it and drops x, y, then leads epoch 4 and gets p, q. 2 hears of neither epoch.
+ */
+async function deposedWhileAsked(): Promise<{ bench: Bench; ack: () => number | undefined }> {
+  let delayMs = 1
+  const bench = await Bench.start({ delay: () => delayMs })
+  bench.create()
+  await bench.run(1000)
+  bench.elect(1, [1, 2, 3])
+  bench.announce()
+  bench.produce(1, ['a'])
+  await bench.run(1000)
+  bench.cut(1, 3)
+  bench.produce(1, ['x', 'y'], 1)
+  await bench.run(50)
+  assert.deepEqual([bench.end(2), bench.end(3)], [3, 1])
+  bench.elect(1, [1, 2, 3])
+  bench.announce([1])
+  bench.kill(2)
+  await bench.startBroker(2)
+  bench.recordRequests = true
+  bench.announce([2])
+  const asked = () => bench.requests.filter(({ from, api }) => from === 2 && api === 'OffsetForLeaderEpoch').length
+  await bench.until(() => asked() === 2, 100, 'the question for epoch 1')
+  delayMs = 400
+  await bench.run(1)
+  delayMs = 1
+  bench.heal()
+  bench.elect(3, [1, 2, 3])
+  bench.announce([3, 1])
+  await bench.until(() => bench.end(1) === 1, 300, 'what 3 does not have is gone')
+  bench.elect(1, [1, 2, 3])
+  bench.announce([1, 3])
+  const produced = bench.produce(1, ['p', 'q'])
+  await bench.until(() => asked() === 3, 500, 'the late answer, and the next question')
+  return { bench, ack: () => errorOf(produced) }
+}
+
+test('answers of two leaderships of one leader do not make an alignment', async () => {
+  const { bench, ack } = await deposedWhileAsked()
+  await bench.run(900)
+  assert.deepEqual([bench.values(2), bench.values(3), ack()], [['a', 'x', 'y'], ['a', 'p', 'q'], undefined])
+  await bench.until(() => bench.end(2) === 1, 1000, 'asks from the beginning')
+  bench.announce([2])
+  await bench.until(() => ack() === 0, 2000, 'acknowledged')
+  assert.deepEqual(bench.values(2), ['a', 'p', 'q'])
+})
+
+test('an answer that is lost with its connection: the questions begin again', async () => {
+  const { bench, ack } = await deposedWhileAsked()
+  // The third question reaches the leader, which answers into a broken connection.
+  bench.cuts.add('1>2')
+  await bench.run(350)
+  bench.heal()
+  await bench.until(() => bench.requests.some(({ from, api }) => from === 2 && api === 'Fetch'), 5000, 'aligned')
+  await bench.run(10)
+  assert.deepEqual([bench.values(2), ack()], [['a'], undefined])
+})
+
+test('a follower that was one of ours and is a 1.1.1 now, which asks once, counts after it was told twice to ask', async () => {
+  const bench = await Bench.start({ topicConfig: { 'min.insync.replicas': '1' } })
+  bench.create()
+  await bench.run(1000)
+  bench.produce(1, ['a'])
+  await bench.run(1000)
+  bench.kill(3)
+  for (const leader of [2, 1]) {
+    bench.elect(leader, [1, 2])
+    bench.announce([1, 2])
+    await bench.run(100)
+  }
+  const topics = [{ topic: TOPIC, partitions: [{ partition: 0, leaderEpoch: 0 }] }]
+  const answer = bench.replicas(1).offsetsForLeaderEpoch({ topics }, 'broker-3-fetcher-0').topics[0]!.partitions[0]!
+  assert.deepEqual(answer, { errorCode: 0, partition: 0, endOffset: 1 })
+  const errors = [1, 2, 3].map(() => bench.consume(1, 1, { replicaId: 3 }).results![0]!.error)
+  assert.deepEqual(errors, [ErrorCode.NOT_LEADER_FOR_PARTITION, ErrorCode.NOT_LEADER_FOR_PARTITION, ErrorCode.NONE])
+  await bench.until(() => bench.isr(1).length === 3, 100, 'back in the ISR')
+})
