@@ -16,6 +16,7 @@ import { validateAndAssign } from '../protocol/records/validate-append.ts'
 import type { PartitionLog } from './log.ts'
 import type { ProducerValidation } from './producer-state.ts'
 import { DUPLICATE } from './producer-state.ts'
+import { SpaceAhead } from './space-ahead.ts'
 import type { AppendResult, LogConfig } from './types.ts'
 
 const INT32_MAX = 2147483647
@@ -34,11 +35,13 @@ export class LogAppender {
   readonly #rules: Mutable<AppendRules>
   /** Buffers for one gathered write, at `#stagedAt` of the active segment. */
   readonly #staged: Uint8Array[] = []
+  readonly #space: SpaceAhead
   #stagedAt = 0
 
   constructor(log: PartitionLog, clock: Clock) {
     this.#log = log
     this.#clock = clock
+    this.#space = new SpaceAhead(clock)
     this.#validation = log.topic === GROUP_METADATA_TOPIC ? 'epochOnly' : 'full'
     this.#rules = rulesOf(log.config)
   }
@@ -176,10 +179,17 @@ export class LogAppender {
   write(): void {
     const staged = this.#staged
     if (staged.length === 0) return
-    if (staged.length === 1) this.#log.segments.active.write(staged[0]!, this.#stagedAt)
-    else this.#log.segments.active.writeAll(staged, this.#stagedAt)
+    const { active } = this.#log.segments
+    this.#space.prepare(active, active.size - this.#stagedAt, this.#log.config.segmentBytes)
+    if (staged.length === 1) active.write(staged[0]!, this.#stagedAt)
+    else active.writeAll(staged, this.#stagedAt)
     staged.length = 0
     this.#log.wrote()
+  }
+
+  /** Called now and then. */
+  rest(): void {
+    this.#space.rest(this.#log.segments.active)
   }
 
   #appended(firstOffset: number, lastOffset: number, logAppendTime: number, bytes: number, isConverted = false): AppendResult {

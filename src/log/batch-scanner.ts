@@ -9,6 +9,11 @@ export interface ByteSource {
 /** Why `next` returned false: all batches seen or the last one is incomplete, or what follows cannot be a batch. */
 export type ScanEnd = 'end' | 'corrupt'
 
+/** A segment whose bytes cannot be walked over although the last stop was clean: 1.1 does not start then. */
+export class CorruptSegmentError extends Error {
+  override readonly name = 'org.apache.kafka.common.errors.CorruptRecordException'
+}
+
 /** Bytes that hold every fixed field of a batch, and the whole of a transaction marker. */
 export const HEADER_WINDOW = 128
 

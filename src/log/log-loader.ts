@@ -344,7 +344,8 @@ class Loader {
     if (scan.outcome === 'corrupt') {
       this.#logger.warn(`Found invalid messages in log segment ${segment.path} at byte offset ${scan.position}: ${scan.problem}`)
     }
-    if (cut > 0) segment.cutFile(scan.position)
+    // The process before may have died over space that it had set aside.
+    if (cut > 0 || this.#environment.disk.hasSpaceBehind?.(segment.path)) segment.cutFile(scan.position)
     offsetIndex.trim()
     timeIndex.maybeAppend(segment.maxTimestamp, segment.offsetOfMaxTimestamp)
     timeIndex.trim()

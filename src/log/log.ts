@@ -453,10 +453,10 @@ export class PartitionLog implements Log {
   persistIndexes(): void {
     if (this.#isClosed) return
     this.guard(() => {
-      const { active } = this.segments
-      active.offsetIndex.persist()
-      active.timeIndex.persist()
+      const { offsetIndex, timeIndex } = this.segments.active
+      for (const index of [offsetIndex, timeIndex]) index.persist()
       this.epochs.ensureFile()
+      this.#appender.rest()
     })
   }
 

@@ -3,7 +3,7 @@ import type { Disk, DiskFile } from '../ports/disk.ts'
 import { lastOffset } from '../protocol/records/batch.ts'
 import { batchMaxTimestamp } from './batch-fields.ts'
 import type { ByteSource } from './batch-scanner.ts'
-import { BatchScanner } from './batch-scanner.ts'
+import { BatchScanner, CorruptSegmentError } from './batch-scanner.ts'
 import type { LogEnvironment } from './environment.ts'
 import {
   DELETED_SUFFIX,
@@ -199,7 +199,7 @@ export class LogSegment implements ByteSource {
   /** Writes staged bytes at `position`. */
   write(buffer: Uint8Array, position: number): void {
     this.file().writeSync(buffer, 0, buffer.length, position)
-    this.#wrote(position + buffer.length)
+    this.#fileBytes = Math.max(this.#fileBytes, position + buffer.length)
     this.tail?.append(buffer, position)
   }
 
@@ -211,11 +211,15 @@ export class LogSegment implements ByteSource {
       this.tail?.append(buffer, at)
       at += buffer.length
     }
-    this.#wrote(at)
+    this.#fileBytes = Math.max(this.#fileBytes, at)
   }
 
-  #wrote(end: number): void {
-    if (end > this.#fileBytes) this.#fileBytes = end
+  /** Has the file system set space aside up to `end`; false: it did not. */
+  reserve(end: number): boolean {
+    const from = this.#fileBytes
+    if (end <= from || this.file().reserve?.(from, end - from) !== true) return false
+    this.#fileBytes = end
+    return true
   }
 
   // ---------------------------------------------------------------- read
@@ -369,12 +373,13 @@ export class LogSegment implements ByteSource {
     this.timeIndex.maybeAppend(this.maxTimestamp, this.offsetOfMaxTimestamp)
     this.offsetIndex.trim()
     this.timeIndex.trim()
-    this.#trimLog()
+    this.giveBack()
     this.tail = undefined
     this.#recentCount = 0
   }
 
-  #trimLog(): void {
+  /** Cuts the file to what is used; space that was set aside goes with that. */
+  giveBack(): void {
     if (this.#fileBytes <= this.size) return
     this.file().truncateSync(this.size)
     this.#fileBytes = this.size
@@ -471,6 +476,8 @@ export class LogSegment implements ByteSource {
     this.#isRemoved = true
     this.abandon()
     for (const kind of SEGMENT_SUFFIXES) {
+      // Most segments have none.
+      if (kind === TXN_INDEX_SUFFIX && !this.txnIndex.exists) continue
       await this.#disk.removeAsync(`${this.#directory}/${segmentFileName(this.baseOffset, kind)}${DELETED_SUFFIX}`)
     }
   }
@@ -488,9 +495,4 @@ export class LogSegment implements ByteSource {
   largestTimestamp(): number {
     return this.maxTimestamp >= 0 ? this.maxTimestamp : this.modifiedTime()
   }
-}
-
-/** A segment whose bytes cannot be walked over although the last stop was clean: 1.1 does not start then. */
-export class CorruptSegmentError extends Error {
-  override readonly name = 'org.apache.kafka.common.errors.CorruptRecordException'
 }

@@ -22,7 +22,7 @@ const root = fs.mkdtempSync(`${tmpdir()}/samsa-log-`)
 after(() => fs.rmSync(root, { recursive: true, force: true }))
 let beds = 0
 
-async function bed(overrides: Partial<LogConfig> = {}, disk = createNodeDisk(sender)) {
+async function bed(overrides: Partial<LogConfig> = {}, disk = createNodeDisk({ sender })) {
   const directory = `${root}/${beds++}`
   fs.mkdirSync(directory)
   const config = logConfig({ maxMessageBytes: 2 * MIB, ...overrides })
@@ -108,7 +108,7 @@ describe('records that the system sends from the file', { skip: !sender.isAvaila
   it('of a removed segment are given back off the loop: closing the file frees all of its pages', async () => {
     const closes = new Map<string, string[]>()
     const note = (path: string, how: string) => closes.set(path, [...(closes.get(path) ?? []), how])
-    const disk = createNodeDisk(sender)
+    const disk = createNodeDisk({ sender })
     const open = disk.open
     disk.open = (path, mode) => {
       const file = open(path, mode)

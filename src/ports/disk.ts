@@ -33,6 +33,11 @@ export interface DiskFile {
   readonly descriptor?: number | undefined
   /** Are all of these bytes in memory? False also when it can't be said. */
   isResident?(position: number, length: number): boolean
+  /**
+   * Has the file system set space aside for bytes to come, without changing the file's size. False: it would not, which is no error. What is not
+   * used goes back with `truncateSync` to any size, also the file's own.
+   */
+  reserve?(position: number, length: number): boolean
   truncateSync(length: number): void
   /** fdatasync off the loop. */
   datasync(): Promise<void>
@@ -65,6 +70,8 @@ export interface Disk {
   /** The same off the loop. */
   syncDirectoryAsync(path: string): Promise<void>
   fileSize(path: string): number
+  /** Was space set aside behind the end of the file (`DiskFile.reserve`) and not given back? */
+  hasSpaceBehind?(path: string): boolean
   /** Milliseconds since 1970. */
   modifiedTime(path: string): number
   setModifiedTime(path: string, epochMillis: number): void

@@ -7,11 +7,12 @@ import type { Logger, LogLevel } from '../base/logger.ts'
 import { createLogger } from '../base/logger.ts'
 import { parseProperties } from '../base/properties.ts'
 import { loopTime, nodeClock, timezoneOffsetMs } from '../ports/node/clock.ts'
-import { createNodeDisk, nodeDisk } from '../ports/node/disk.ts'
+import { createNodeDisk } from '../ports/node/disk.ts'
 import { FileSender } from '../ports/node/file-sender.ts'
 import { nodeHttp } from '../ports/node/http.ts'
 import { createNodeNet } from '../ports/node/net.ts'
 import { nodeRng } from '../ports/node/rng.ts'
+import { SpaceReserver } from '../ports/node/space-reserver.ts'
 import { TurnWatch } from '../ports/node/turn-watch.ts'
 import { KafkaServer } from './broker.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
@@ -121,7 +122,7 @@ async function run(config: BrokerConfig, limits: ReadonlyMap<string, number>, lo
     loopTime,
     watchTurns: (onTurn, onPause) => new TurnWatch(onTurn, onPause),
     rng: nodeRng,
-    disk: sender === undefined ? nodeDisk : createNodeDisk(sender),
+    disk: createNodeDisk({ sender, reserver: config.values.boolean('samsa.log.reserve') ? new SpaceReserver() : undefined }),
     net: createNodeNet({
       sender,
       onAcceptError: (error) => log.warn(`[SocketServer] Error while accepting connection: ${error.message}`),

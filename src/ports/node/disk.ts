@@ -4,6 +4,8 @@ import type { DirectoryEntry, Disk, DiskFile } from '../disk.ts'
 import { DiskError } from '../disk.ts'
 import { lockFile } from './file-lock.ts'
 import type { FileSender } from './file-sender.ts'
+import type { SpaceReserver } from './space-reserver.ts'
+import { hasSpaceBehind } from './space-reserver.ts'
 
 /** Most buffers the system takes in one gathered write. */
 const MAX_GATHERED = 1024
@@ -30,16 +32,25 @@ function attempt<T>(path: string, operation: () => T): T {
   }
 }
 
+/** What Node has no calls for. */
+export interface DiskHelpers {
+  readonly sender?: FileSender | undefined
+  readonly reserver?: SpaceReserver | undefined
+}
+
 class NodeFile implements DiskFile {
   readonly path: string
   readonly #fd: number
   readonly #sender: FileSender | undefined
+  readonly #reserver: SpaceReserver | undefined
+  #canReserve: boolean | undefined
   #closed = false
 
-  constructor(path: string, fd: number, sender: FileSender | undefined) {
+  constructor(path: string, fd: number, helpers: DiskHelpers) {
     this.path = path
     this.#fd = fd
-    this.#sender = sender
+    this.#sender = helpers.sender
+    this.#reserver = helpers.reserver
   }
 
   get descriptor(): number | undefined {
@@ -106,6 +117,12 @@ class NodeFile implements DiskFile {
       bytes += more
     }
     return bytes
+  }
+
+  reserve(position: number, length: number): boolean {
+    if (this.#closed || this.#reserver === undefined) return false
+    this.#canReserve ??= this.#reserver.canReserve(this.path)
+    return this.#canReserve && this.#reserver.reserve(this.#fd, position, length)
   }
 
   truncateSync(length: number): void {
@@ -224,35 +241,32 @@ function isUsable(directory: string): boolean {
   }
 }
 
-async function removeAsync(path: string): Promise<void> {
-  try {
-    await fs.promises.unlink(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw diskError(error, path)
-  }
+function removeAsync(path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fs.unlink(path, (error) => (error === null || error.code === 'ENOENT' ? resolve() : reject(diskError(error, path))))
+  })
 }
 
+/** Only the sync may take long: a directory in which files were just made is opened and closed at once. */
 async function syncDirectoryAsync(path: string): Promise<void> {
+  const fd = attempt(path, () => fs.openSync(path, fs.constants.O_RDONLY))
   try {
-    const directory = await fs.promises.open(path, 'r')
-    try {
-      await directory.sync()
-    } finally {
-      await directory.close()
-    }
-  } catch (error) {
-    throw diskError(error, path)
+    await new Promise<void>((resolve, reject) => {
+      fs.fsync(fd, (error) => (error === null ? resolve() : reject(diskError(error, path))))
+    })
+  } finally {
+    attempt(path, () => fs.closeSync(fd))
   }
 }
 
-/** The real file system, whose files can be sent by `sender`. */
-export function createNodeDisk(sender: FileSender): Disk {
-  return { ...nodeDisk, open: (path, mode) => openFile(path, mode, sender) }
+/** The real file system, whose files can be sent and be given space ahead by the helpers. */
+export function createNodeDisk(helpers: DiskHelpers): Disk {
+  return { ...nodeDisk, open: (path, mode) => openFile(path, mode, helpers) }
 }
 
-function openFile(path: string, mode: keyof typeof OPEN_FLAGS, sender?: FileSender): DiskFile {
+function openFile(path: string, mode: keyof typeof OPEN_FLAGS, helpers: DiskHelpers = {}): DiskFile {
   const fd = attempt(path, () => fs.openSync(path, OPEN_FLAGS[mode], 0o644))
-  return new NodeFile(path, fd, sender)
+  return new NodeFile(path, fd, helpers)
 }
 
 /** The real file system; its files are read and written only. */
@@ -282,6 +296,7 @@ export const nodeDisk: Disk = {
   removeAsync,
   syncDirectoryAsync,
   fileSize: (path) => attempt(path, () => fs.statSync(path).size),
+  hasSpaceBehind: (path) => attempt(path, () => hasSpaceBehind(path)),
   modifiedTime: (path) => attempt(path, () => Math.floor(fs.statSync(path).mtimeMs)),
   setModifiedTime: (path, epochMillis) => attempt(path, () => setTimes(path, epochMillis)),
   isUsable,

@@ -204,7 +204,7 @@ test('without koffi everything is copied, and one line says why', async () => {
   assert.ok((await received(bytes.length + 1)).subarray(1).equals(bytes))
   assert.equal(part.copied, bytes.length)
   assert.equal(sender.isResident({ fd, position: 0, length: 1 }), false)
-  const disk = createNodeDisk(sender)
+  const disk = createNodeDisk({ sender })
   const file = disk.open(`${root}/other`, 'create')
   assert.equal(file.descriptor, undefined)
   file.close()
@@ -251,7 +251,7 @@ test('positions beyond 4 GiB', { skip: !isLinux }, async () => {
 })
 
 test('what was just written is in memory; behind the end of a file nothing is', { skip: !isLinux }, (context) => {
-  const disk = createNodeDisk(available)
+  const disk = createNodeDisk({ sender: available })
   const file = disk.open(`${root}/resident`, 'create')
   file.writeSync(Buffer.alloc(100_000, 1), 0, 100_000, 0)
   if (!file.isResident!(1000, 99_000)) context.skip('this kernel has no cachestat')

@@ -1,6 +1,5 @@
-import { createRequire } from 'node:module'
-import { arch, platform } from 'node:process'
 import type { FileRange } from '../../base/bytes.ts'
+import { loadLibc } from './libc.ts'
 
 /** The system calls behind it; each returns what the system does: a count, -1 for a failure. */
 export interface SendCalls {
@@ -67,7 +66,7 @@ export class FileSender {
 
   #load(): SendCalls | 'none' {
     try {
-      return (this.#options.load ?? loadLibc)()
+      return (this.#options.load ?? loadCalls)()
     } catch (error) {
       this.#options.onUnavailable?.((error as Error).message.split('\n')[0]!)
       return 'none'
@@ -83,15 +82,8 @@ const MSG_MORE = 0x8000
 /** Linux 6.5 and later. */
 const CACHESTAT = 451
 
-/** What of koffi is used. */
-interface Koffi {
-  load(library: null): { func(prototype: string): (...values: (number | Uint8Array | Uint32Array)[]) => number }
-}
-
-/** Throws where the package has no binary for this machine, or was not installed. */
-function loadLibc(): SendCalls {
-  if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64')) throw new Error(`not known for ${platform} on ${arch}`)
-  const libc = (createRequire(import.meta.url)('koffi') as Koffi).load(null)
+function loadCalls(): SendCalls {
+  const libc = loadLibc()
   const send = libc.func('int64_t send(int socket, void *bytes, uint64_t length, int flags)')
   const sendfile = libc.func('int64_t sendfile(int socket, int file, void *position, uint64_t length)')
   const cachestat = libc.func('int64_t syscall(int64_t number, int64_t file, void *range, void *result, int64_t flags)')

@@ -207,6 +207,7 @@ const samsaKeys = [
   key('samsa.metrics.port', 'INT', '-1', 'LOW', 'readOnly'),
   key('samsa.metrics.host', 'STRING', '127.0.0.1', 'LOW', 'readOnly'),
   key('samsa.fetch.sendfile', 'BOOLEAN', 'true', 'LOW', 'readOnly'),
+  key('samsa.log.reserve', 'BOOLEAN', 'true', 'LOW', 'readOnly'),
   key('samsa.log.level', 'STRING', 'info', 'LOW', 'readOnly', oneOf('trace', 'debug', 'info', 'warn', 'error')),
 ]
 
@@ -214,6 +215,7 @@ const samsaKeys = [
  * Keys of our own. `samsa.faithful`: historic holes to keep open (names of the table in GUARANTEES: H1, H2, ...), or `all`; empty = strict.
  * `samsa.metrics.port`: metrics in Prometheus' format over HTTP, 0 = any free port, negative = none.
  * `samsa.fetch.sendfile`: the system sends large fetch answers from the log files, without a copy, where the platform can.
+ * `samsa.log.reserve`: the file system sets space aside ahead of the appends to a log that is written fast (4 MiB at a time), where the platform can.
  */
 export const SAMSA_CONFIG_KEYS: readonly BrokerConfigKey[] = samsaKeys
 
