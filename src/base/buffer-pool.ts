@@ -10,7 +10,7 @@ const MIB = 1024 * KIB
  * around the records still fits.
  */
 export const DEFAULT_SIZE_CLASSES: readonly number[] = [
-  16 * KIB,
+  17 * KIB,
   80 * KIB,
   256 * KIB,
   MIB + 64 * KIB,

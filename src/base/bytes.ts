@@ -24,6 +24,18 @@ export interface RecordsSource {
   copyTo(target: Buffer, offset: number): void
   /** Set where the bytes can also be copied in pieces and later. */
   readonly pieces?: RecordPieces | undefined
+  /** Set where a message that ends with these bytes can be completed around them. */
+  readonly tail?: FrameTail | undefined
+}
+
+/** Bytes with room in front of them in their memory: a frame that ends with them is completed there, and they are not copied. */
+export interface FrameTail {
+  readonly size: number
+  /** Bytes of room; 0 while a frame is there that is still being written. */
+  readonly room: number
+  /** The frame that `head` and these bytes are, for one write. They stay as they are until `letGo`. */
+  frame(head: Uint8Array): Buffer
+  letGo(): void
 }
 
 /** Bytes that stay within reach from `hold` to `letGo`. */
@@ -232,6 +244,12 @@ export class ByteWriter {
   private readonly deferred: { readonly at: number; readonly pieces: RecordPieces }[] = []
   /** Their size. */
   deferredBytes = 0
+  /** Whoever takes the message asks for `tail`: the last record set of a message may be that. */
+  takesTail = false
+  /** Record bytes that end the message and were left where they lie, with room in front for what is in `buffer`. Nothing is written behind. */
+  tail: FrameTail | undefined
+  /** Where `tail` follows. */
+  tailAt = 0
   /** The small buffer that it began with, while a larger one is in use. */
   private first: Buffer | undefined
 
@@ -243,6 +261,7 @@ export class ByteWriter {
   /** Forgets what was written; the memory stays. */
   reset(): this {
     this.position = 0
+    this.tail = undefined
     if (this.deferredBytes > 0) this.forget(0)
     return this
   }
@@ -409,6 +428,11 @@ export class ByteWriter {
       this.bytes(value)
     } else {
       this.int32(value.size)
+      if (this.takesTail && value.tail !== undefined && value.tail.room >= this.position) {
+        this.tail = value.tail
+        this.tailAt = this.position
+        return
+      }
       if (this.defers && value.size >= DEFERRED_FROM_BYTES && value.pieces !== undefined) {
         value.pieces.hold()
         this.deferred.push({ at: this.position, pieces: value.pieces })

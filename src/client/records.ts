@@ -4,22 +4,25 @@
  */
 import { assert } from '../base/assert.ts'
 import type { BufferPool } from '../base/buffer-pool.ts'
-import { putInt16, putInt32, putInt64 } from '../base/bytes.ts'
+import { putInt16, putInt32, putInt64, type RecordsSource } from '../base/bytes.ts'
 import { crc32c } from '../base/crc.ts'
 import { putVarint, putVarlong, sizeOfVarint } from '../base/varint.ts'
 import { BatchBuilder, codecNames, compress, type Magic, RecordCursor } from '../protocol/records/index.ts'
+import { BatchMemory, FRAME_ROOM } from './batch-memory.ts'
 import type { Bytes } from './serialization.ts'
 
 const BATCH_OVERHEAD = 61
+/** Where the first record of a batch lies in its memory. */
+const RECORDS_AT = FRAME_ROOM + BATCH_OVERHEAD
 /** Length, attributes, delta of time and offset, key and value lengths, header count: at most. */
 const MAX_RECORD_OVERHEAD = 5 + 1 + 10 + 5 + 5 + 5 + 5
 /** Attributes, delta of time and offset, key and value lengths, header count: at least. */
 const LEAST_RECORD_OVERHEAD = 6
 const SHORT_TEXT = 48
 /** Numbers from 0 to below this take at most two bytes. */
-const SHORT = 8192
+export const SHORT = 8192
 /** Key and value below this: the length of the record with all its fields is such a number too. */
-const PLAIN_DATA = SHORT - MAX_RECORD_OVERHEAD
+export const PLAIN_DATA: number = SHORT - MAX_RECORD_OVERHEAD
 
 export interface HeaderInput {
   readonly key: string
@@ -36,6 +39,8 @@ export interface BatchSeal {
 }
 
 const NO_HEADERS: readonly HeaderInput[] = []
+/** `target.set` through a Buffer is looked up anew with every call: V8 gives up on what Node has put between it and typed arrays. */
+const setBytes = Uint8Array.prototype.set
 
 /** Bytes of UTF-8 text, or of bytes; 0 for null. */
 export function byteLength(data: Bytes): number {
@@ -69,20 +74,27 @@ function headersSize(headers: readonly HeaderInput[]): number {
  */
 export class RecordBatchWriter {
   readonly #pool: BufferPool
-  /** The batch: header, then records. */
+  /** Room for the head of a request, the batch's header, records. */
+  #memory: BatchMemory
+  /** Of `#memory`. */
   #buffer: Buffer
-  #used = BATCH_OVERHEAD
+  /** Position behind the last record. */
+  #used = RECORDS_AT
   #count = 0
+  /** Where small fields, key and value of a record may end up with `join`; 0: nothing joins any more. */
+  #joinEnd: number
   #firstTimestamp = -1
-  #maxTimestamp = -1
+  /** Greatest timestamp, relative to the first. */
+  #maxDelta = 0
   #sealed: Buffer | undefined
-  #sealedOwner: Buffer | undefined
   #released = false
 
-  /** `sizeBytes`: what the batch may grow to (`batch.size`), or more for one big record. */
-  constructor(pool: BufferPool, sizeBytes: number) {
+  /** `sizeBytes`: what the batch may grow to (`batch.size`), or more for one big record. `joinLimit`: the size that `join` keeps to; 0: none joins. */
+  constructor(pool: BufferPool, sizeBytes: number, joinLimit = 0) {
     this.#pool = pool
-    this.#buffer = pool.acquire(Math.max(sizeBytes, BATCH_OVERHEAD + MAX_RECORD_OVERHEAD))
+    this.#memory = new BatchMemory(pool, Math.max(sizeBytes, BATCH_OVERHEAD + MAX_RECORD_OVERHEAD))
+    this.#buffer = this.#memory.buffer
+    this.#joinEnd = Math.min(FRAME_ROOM + joinLimit, this.#buffer.length) - MAX_RECORD_OVERHEAD
   }
 
   /** Records. */
@@ -92,17 +104,22 @@ export class RecordBatchWriter {
 
   /** Bytes so far, not compressed, header included. */
   get size(): number {
-    return this.#used
+    return this.#used - FRAME_ROOM
   }
 
-  /** Bytes of memory taken from the pool. */
+  /** Bytes of memory for the batch. */
   get capacity(): number {
-    return this.#buffer.length
+    return this.#buffer.length - FRAME_ROOM
   }
 
   /** Greatest timestamp; -1 without records. */
   get maxTimestamp(): number {
-    return this.#maxTimestamp
+    return this.#count === 0 ? -1 : this.#firstTimestamp + this.#maxDelta
+  }
+
+  /** What deltas of timestamps are relative to; -1 without records. */
+  get firstTimestamp(): number {
+    return this.#firstTimestamp
   }
 
   get isSealed(): boolean {
@@ -114,9 +131,9 @@ export class RecordBatchWriter {
     keyBytes: number,
     valueBytes: number,
     headers: readonly HeaderInput[] = NO_HEADERS,
-    limit: number = this.#buffer.length,
+    limit: number = this.#buffer.length - FRAME_ROOM,
   ): boolean {
-    return this.#used + MAX_RECORD_OVERHEAD + keyBytes + valueBytes + (headers.length === 0 ? 0 : headersSize(headers)) <= limit
+    return this.size + MAX_RECORD_OVERHEAD + keyBytes + valueBytes + (headers.length === 0 ? 0 : headersSize(headers)) <= limit
   }
 
   /**
@@ -135,13 +152,27 @@ export class RecordBatchWriter {
     const index = this.#count
     if (index === 0) this.#firstTimestamp = timestamp
     const delta = timestamp - this.#firstTimestamp
-    if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp
+    if (delta > this.#maxDelta) this.#maxDelta = delta
     this.#count = index + 1
     const isPlain = headers.length === 0 && delta >= 0 && delta < SHORT && index < SHORT && keyBytes + valueBytes < PLAIN_DATA
     if (isPlain && this.#used + MAX_RECORD_OVERHEAD + keyBytes + valueBytes <= this.#buffer.length) {
       this.#appendPlain(delta, index, key, keyBytes, value, valueBytes)
     } else this.#appendAny(delta, index, key, keyBytes, value, valueBytes, headers)
     return index
+  }
+
+  /**
+   * `append` for a record without headers, `delta` (0 to below `SHORT`) after `firstTimestamp`, of less than `PLAIN_DATA` bytes, behind a first
+   * one, as long as the batch stays within `joinLimit`. False, and nothing done: `append` is for it. Small integers and objects are all that it
+   * takes: V8 passes them on without a box on the heap.
+   */
+  join(delta: number, key: Bytes, keyBytes: number, value: Bytes, valueBytes: number): boolean {
+    const index = this.#count
+    if (this.#used + keyBytes + valueBytes > this.#joinEnd || index >= SHORT) return false
+    this.#count = index + 1
+    if (delta > this.#maxDelta) this.#maxDelta = delta
+    this.#appendPlain(delta, index, key, keyBytes, value, valueBytes)
+    return true
   }
 
   /** No headers, and numbers of at most two bytes: they are what `putShort` writes, without its calls, and lengths are known beforehand. */
@@ -154,36 +185,20 @@ export class RecordBatchWriter {
     if (index > 63) length++
     if (keyBytes > 63) length++
     if (valueBytes > 63) length++
-    if (length < 64) buffer[at++] = length << 1
-    else {
-      buffer[at++] = ((length << 1) & 0x7f) | 0x80
-      buffer[at++] = length >> 6
-    }
+    at = putSmall(buffer, at, length)
     buffer[at++] = 0
-    if (delta < 64) buffer[at++] = delta << 1
-    else {
-      buffer[at++] = ((delta << 1) & 0x7f) | 0x80
-      buffer[at++] = delta >> 6
-    }
-    if (index < 64) buffer[at++] = index << 1
-    else {
-      buffer[at++] = ((index << 1) & 0x7f) | 0x80
-      buffer[at++] = index >> 6
-    }
+    at = putSmall(buffer, at, delta)
+    at = putSmall(buffer, at, index)
     if (key === null) buffer[at++] = 1
     else {
-      at = putShort(buffer, at, keyBytes)
+      at = putSmall(buffer, at, keyBytes)
       if (keyBytes > 0) at = putBytes(buffer, at, key, keyBytes)
     }
     if (value === null) buffer[at++] = 1
     else {
-      if (valueBytes < 64) buffer[at++] = valueBytes << 1
-      else {
-        buffer[at++] = ((valueBytes << 1) & 0x7f) | 0x80
-        buffer[at++] = valueBytes >> 6
-      }
+      at = putSmall(buffer, at, valueBytes)
       if (valueBytes > 24 && typeof value !== 'string') {
-        buffer.set(value, at)
+        setBytes.call(buffer, value, at)
         at += valueBytes
       } else if (valueBytes > 0) at = putBytes(buffer, at, value, valueBytes)
     }
@@ -229,23 +244,31 @@ export class RecordBatchWriter {
   }
 
   #grow(needed: number): void {
-    const larger = this.#pool.acquire(Math.max(needed, this.#buffer.length * 2))
-    this.#buffer.copy(larger, 0, 0, this.#used)
-    this.#pool.release(this.#buffer)
-    this.#buffer = larger
+    const larger = new BatchMemory(this.#pool, Math.max(needed, this.#buffer.length * 2) - FRAME_ROOM)
+    this.#buffer.copy(larger.buffer, FRAME_ROOM, FRAME_ROOM, this.#used)
+    this.#moveTo(larger)
+  }
+
+  #moveTo(memory: BatchMemory): void {
+    this.#memory.release()
+    this.#memory = memory
+    this.#buffer = memory.buffer
   }
 
   /** Compresses, writes the header. Once, and only with records. Returns `bytes`. */
   seal(seal: BatchSeal = {}): Buffer {
     assert(this.#count > 0 && this.#sealed === undefined && !this.#released, 'a batch is sealed once, with records')
     const codec = seal.codec ?? 0
-    let bytes = this.#buffer.subarray(0, this.#used)
+    this.#joinEnd = 0
+    let size = this.#used - FRAME_ROOM
     if (codec !== 0) {
-      const payload = compress(codec, 2, bytes.subarray(BATCH_OVERHEAD))
-      this.#sealedOwner = this.#pool.acquire(BATCH_OVERHEAD + payload.length)
-      bytes = this.#sealedOwner.subarray(0, BATCH_OVERHEAD + payload.length)
-      payload.copy(bytes, BATCH_OVERHEAD)
+      const payload = compress(codec, 2, this.#buffer.subarray(RECORDS_AT, this.#used))
+      size = BATCH_OVERHEAD + payload.length
+      const memory = new BatchMemory(this.#pool, size)
+      payload.copy(memory.buffer, RECORDS_AT)
+      this.#moveTo(memory)
     }
+    const bytes = this.#takeUp(size)
     putInt64(bytes, 0, 0)
     putInt32(bytes, 8, bytes.length - 12)
     putInt32(bytes, 12, -1)
@@ -253,11 +276,17 @@ export class RecordBatchWriter {
     putInt16(bytes, 21, codec | (seal.transactional === true ? 0x10 : 0))
     putInt32(bytes, 23, this.#count - 1)
     putInt64(bytes, 27, this.#firstTimestamp)
-    putInt64(bytes, 35, this.#maxTimestamp)
+    putInt64(bytes, 35, this.maxTimestamp)
     putInt32(bytes, 57, this.#count)
-    this.#sealed = bytes
     this.restamp(seal.producerId ?? -1, seal.producerEpoch ?? -1, seal.baseSequence ?? -1)
     return bytes
+  }
+
+  /** The batch is what the memory holds, in so many bytes. */
+  #takeUp(size: number): Buffer {
+    this.#memory.size = size
+    this.#sealed = this.#buffer.subarray(FRAME_ROOM, FRAME_ROOM + size)
+    return this.#sealed
   }
 
   /** What is sent: valid until `release`. */
@@ -266,8 +295,21 @@ export class RecordBatchWriter {
     return this.#sealed
   }
 
-  /** Another producer id, epoch or sequence for a sealed batch (after a producer id was reset). */
+  /** `bytes` for a request that ends with them: it is completed around them, without a copy. The memory stays until that is written. */
+  get source(): RecordsSource {
+    assert(this.#sealed !== undefined && !this.#released, 'the bytes of a batch that is not sealed')
+    return this.#memory
+  }
+
+  /** Another producer id, epoch or sequence for a sealed batch (after a producer id was reset). What is being written stays as it is. */
   restamp(producerId: number, producerEpoch: number, baseSequence: number): void {
+    if (this.#memory.isBeingWritten) {
+      const { size } = this.#memory
+      const memory = new BatchMemory(this.#pool, size)
+      this.bytes.copy(memory.buffer, FRAME_ROOM)
+      this.#moveTo(memory)
+      this.#takeUp(size)
+    }
     const { bytes } = this
     putInt64(bytes, 43, producerId)
     putInt16(bytes, 51, producerEpoch)
@@ -285,12 +327,11 @@ export class RecordBatchWriter {
     return new RecordCursor().open(this.bytes, 0)
   }
 
-  /** Gives the memory back. Idempotent; nobody may use `bytes` any more. */
+  /** Gives the memory back, when it is written where it is under way. Idempotent; nobody may use `bytes` any more. */
   release(): void {
     if (this.#released) return
     this.#released = true
-    this.#pool.release(this.#buffer)
-    if (this.#sealedOwner !== undefined) this.#pool.release(this.#sealedOwner)
+    this.#memory.release()
   }
 }
 
@@ -300,6 +341,17 @@ export function toMessageSet(batch: Buffer, magic: Exclude<Magic, 2>): Buffer {
   const builder = new BatchBuilder({ magic, codec: codecNames[cursor.codec]!, sizeHint: batch.length * 2 })
   for (let offset = 0; cursor.next(); offset++) builder.appendFrom(cursor, offset)
   return builder.build()
+}
+
+/** `putVarint` for numbers from 0 to below `SHORT`. */
+function putSmall(target: Buffer, at: number, value: number): number {
+  if (value < 64) {
+    target[at] = value << 1
+    return at + 1
+  }
+  target[at] = ((value << 1) & 0x7f) | 0x80
+  target[at + 1] = value >> 6
+  return at + 2
 }
 
 /** `putVarint` for what mostly takes one byte or two. */
@@ -322,7 +374,7 @@ function putBytes(target: Buffer, at: number, data: Bytes, length: number): numb
     // As many bytes as characters: ASCII.
     for (let i = 0; i < length; i++) target[at + i] = data.charCodeAt(i)
   } else if (data !== null) {
-    if (length > 24) target.set(data, at)
+    if (length > 24) setBytes.call(target, data, at)
     else for (let i = 0; i < length; i++) target[at + i] = data[i]!
   }
   return at + length

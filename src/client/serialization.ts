@@ -22,8 +22,10 @@ export interface Deserializer<T> {
 
 /** Without a serializer: what is bytes already goes as it is. */
 export function bytesOf(data: unknown, what: 'key' | 'value'): Bytes {
-  if (data === null || typeof data === 'string' || data instanceof Uint8Array) return data
+  if (data === null || typeof data === 'string') return data
   if (data === undefined) return null
+  // Who has looked at its length knows what it is: the prototypes are not walked then.
+  if ((data as { length?: unknown }).length !== undefined && data instanceof Uint8Array) return data
   throw new SerializationException(
     `Can't convert ${what} of type ${typeof data} to bytes: give bytes, a string or null, or set ${what}.serializer`,
   )

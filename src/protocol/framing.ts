@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts'
 import { type ByteReader, type ByteWriter, DecodeError } from '../base/bytes.ts'
 import { ApiKey, type ApiSchema, apiByKey } from './apis/index.ts'
 import { ErrorCode } from './errors.ts'
@@ -71,5 +72,7 @@ export function beginFrame(writer: ByteWriter): number {
 }
 
 export function endFrame(writer: ByteWriter, start: number): void {
-  writer.patchInt32(start, writer.position - start - 4)
+  const { tail, position } = writer
+  assert(tail === undefined || position === writer.tailAt, 'something was written behind record bytes that end the message')
+  writer.patchInt32(start, position - start - 4 + (tail?.size ?? 0))
 }

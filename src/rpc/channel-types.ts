@@ -1,7 +1,7 @@
 import type { ByteWriter } from '../base/bytes.ts'
 import type { Millis } from '../base/ids.ts'
 import type { Clock } from '../ports/clock.ts'
-import type { Net } from '../ports/net.ts'
+import type { Connection, Net } from '../ports/net.ts'
 import type { ApiName, ApiSchema, RequestInput, ResponseOf } from '../protocol/apis/index.ts'
 import type { VersionTable } from './versions.ts'
 
@@ -99,4 +99,13 @@ export type RequestOrMaker<A extends ApiName> = RequestInput<A> | ((version: num
 export function writeBody(writer: ByteWriter, api: ApiSchema, version: number, request: unknown): void {
   if (request instanceof EncodedRequest) writer.raw(request.body)
   else api.encodeRequest(writer, version, (typeof request === 'function' ? request(version) : request) as never)
+}
+
+/** Writes what the writer holds to the connection, if there is one still; the writer begins anew. */
+export function writeMessage(writer: ByteWriter, connection: Connection | undefined): void {
+  const { tail } = writer
+  if (tail === undefined) {
+    const { bytes, owner } = writer.take(512)
+    connection?.write(bytes, () => writer.pool.release(owner))
+  } else connection?.write(tail.frame(writer.view()), () => tail.letGo())
 }

@@ -8,7 +8,7 @@ import { apis } from '../protocol/apis/index.ts'
 import { ErrorCode, errorName } from '../protocol/errors.ts'
 import { beginFrame, decodeResponseHeader, encodeRequestHeader, endFrame } from '../protocol/framing.ts'
 import type { ChannelOptions, RequestOrMaker, ResponseCallback, SendOptions, VersionFallback } from './channel-types.ts'
-import { ChannelError, type EncodedRequest, writeBody } from './channel-types.ts'
+import { ChannelError, type EncodedRequest, writeBody, writeMessage } from './channel-types.ts'
 import type { VersionTable } from './versions.ts'
 
 export * from './channel-types.ts'
@@ -64,6 +64,7 @@ export class Channel {
     this.#options = options
     this.#maxInFlight = options.maxInFlight ?? Number.POSITIVE_INFINITY
     this.#versions = options.versions
+    this.#writer.takesTail = true
   }
 
   get isReady(): boolean {
@@ -368,8 +369,7 @@ export class Channel {
     }
     if (!call.oneWay) this.#inFlight.push(call)
     else if (call.onResponse !== undefined) this.#options.clock.soon(() => call.onResponse?.(undefined, undefined))
-    const { bytes, owner } = writer.take(512)
-    this.#link?.connection?.write(bytes, () => writer.pool.release(owner))
+    writeMessage(writer, this.#link?.connection)
   }
 
   #fail(call: Call, error: ChannelError): void {

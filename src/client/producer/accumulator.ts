@@ -35,6 +35,8 @@ export interface AccumulatorOptions {
   /** Index in `codecNames`. */
   readonly codec: number
   readonly maxBlockMs: Millis
+  /** A batch that is full is sealed at once, while its bytes are still near the processor; not where sealing waits for a producer id. */
+  readonly sealsWhenFull: boolean
 }
 
 /**
@@ -153,7 +155,7 @@ export class Accumulator {
     const limit = this.#codec === 0 ? this.#batchSize : this.#limit(queue.topic)
     if (batch === undefined || batch.isFull || !batch.writer.hasRoom(keyBytes, valueBytes, headers, limit)) {
       placed = batch === undefined || batch.isFull ? Placed.BEGUN : Placed.READY
-      if (batch !== undefined) batch.isFull = true
+      if (batch !== undefined) this.#close(batch)
       batch = this.#begin(queue, recordSizeBound(keyBytes, valueBytes, headers), now)
       if (batch === undefined) return Placed.NO_ROOM
     }
@@ -163,6 +165,12 @@ export class Accumulator {
     if (this.#batchSize > 0) return placed
     batch.isFull = true
     return Placed.READY
+  }
+
+  /** Nothing more comes. */
+  #close(batch: ProducerBatch): void {
+    if (!batch.isFull && this.#options.sealsWhenFull) this.seal(batch, false)
+    batch.isFull = true
   }
 
   /** A new batch, for at least one record; undefined when there is no memory for it. */
@@ -177,7 +185,9 @@ export class Accumulator {
   }
 
   #newBatch(queue: PartitionQueue, size: number, now: Millis): ProducerBatch {
-    const batch = new ProducerBatch(queue, new RecordBatchWriter(this.#options.pool, size), now)
+    // What a compressed batch may grow to changes with those before it.
+    const joinLimit = this.#codec === 0 ? this.#batchSize : 0
+    const batch = new ProducerBatch(queue, new RecordBatchWriter(this.#options.pool, size, joinLimit), now)
     batch.reservedBytes = size
     this.#used += size
     return batch

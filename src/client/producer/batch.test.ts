@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BufferPool } from '../../base/buffer-pool.ts'
+import { recordsOf } from '../../protocol/records/index.ts'
 import { RecordBatchWriter } from '../records.ts'
 import { PartitionQueue, ProducerBatch } from './batch.ts'
 import type { SendCallback } from './types.ts'
@@ -43,4 +44,25 @@ test('LogAppendTime is what the records get where the broker says it; with acks=
     batch.settle(null, baseOffset, logAppendTime, fail)
     assert.deepEqual(got, wanted)
   }
+})
+
+test('records that join a batch get their offsets and timestamps like the others', () => {
+  const batch = new ProducerBatch(new PartitionQueue('t', 3), new RecordBatchWriter(new BufferPool(), 1000, 1000), 0)
+  const got: string[] = []
+  const callbacks: SendCallback[] = ['a', 'b'].map(
+    (name) => (_error, _partition, offset, timestamp) => void got.push(`${name} ${offset} ${timestamp}`),
+  )
+  batch.writer.append(1000, null, 0, 'x', 1)
+  batch.expect(callbacks[0], 1000)
+  const joining = [0, 0, 7, 7, 3, 0, 0]
+  for (const [i, delta] of joining.entries()) assert.ok(batch.join(delta, null, 0, 'x', 1, callbacks[i > 4 ? 1 : 0]))
+  batch.settle(null, 10, -1, fail)
+  const wanted = joining.map((delta, i) => `${i > 4 ? 'b' : 'a'} ${11 + i} ${1000 + delta}`)
+  assert.deepEqual(got, ['a 10 1000', ...wanted])
+  const records = [...recordsOf(batch.writer.seal(), 0)]
+  assert.deepEqual(
+    records.map(({ timestamp }) => timestamp),
+    [0, ...joining].map((delta) => 1000 + delta),
+  )
+  assert.equal(batch.writer.maxTimestamp, 1007)
 })

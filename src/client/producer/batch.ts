@@ -1,5 +1,6 @@
 import type { EpochMillis, Millis } from '../../base/ids.ts'
 import type { RecordBatchWriter } from '../records.ts'
+import type { Bytes } from '../serialization.ts'
 import type { SendCallback } from './types.ts'
 
 /** Records for one partition that travel together, and who waits for their fate. */
@@ -7,7 +8,8 @@ export class ProducerBatch {
   readonly queue: PartitionQueue
   readonly writer: RecordBatchWriter
   readonly createdAt: Millis
-  lastAppendAt: Millis
+  /** Begins as a fraction, so that V8 keeps its bare number: each record sets it. */
+  lastAppendAt: Millis = 0.5
   /** Nothing more is appended. */
   isFull = false
   attempts = 0
@@ -32,6 +34,8 @@ export class ProducerBatch {
   readonly #runStarts: number[] = []
   readonly #runTimestamps: EpochMillis[] = []
   #lastTimestamp: EpochMillis = -1
+  /** The same relative to the first. */
+  #lastDelta = 0
 
   constructor(queue: PartitionQueue, writer: RecordBatchWriter, now: Millis) {
     this.queue = queue
@@ -42,6 +46,26 @@ export class ProducerBatch {
 
   get count(): number {
     return this.writer.count
+  }
+
+  /**
+   * Appends a record as `RecordBatchWriter.join` does, and notes who waits for it. False, and nothing done, when that is not for this record
+   * or the batch is full. `delta`: of its timestamp from that of the first.
+   */
+  join(
+    delta: number,
+    key: Bytes,
+    keyBytes: number,
+    value: Bytes,
+    valueBytes: number,
+    callback: SendCallback | undefined,
+  ): boolean {
+    const { writer } = this
+    if (this.isFull || !writer.join(delta, key, keyBytes, value, valueBytes)) return false
+    if (delta !== this.#lastDelta || this.#callbacks !== undefined || callback !== this.#shared)
+      this.expect(callback, writer.firstTimestamp + delta)
+    else this.#expected++
+    return true
   }
 
   get hasSequence(): boolean {
@@ -56,6 +80,7 @@ export class ProducerBatch {
     const index = this.#expected++
     if (timestamp !== this.#lastTimestamp || index === 0) {
       this.#lastTimestamp = timestamp
+      this.#lastDelta = index === 0 ? 0 : timestamp - this.#runTimestamps[0]!
       this.#runStarts.push(index)
       this.#runTimestamps.push(timestamp)
     }

@@ -9,15 +9,13 @@ import {
   KafkaException,
   RecordTooLargeException,
   SerializationException,
-  TimeoutException,
 } from '../errors.ts'
 import type { PartitionMetadata, TopicMetadata } from '../metadata/types.ts'
 import { DefaultPartitioner, type Partitioner } from '../partitioning.ts'
-import { byteLength, type HeaderInput, recordSizeBound } from '../records.ts'
+import { byteLength, type HeaderInput, PLAIN_DATA, recordSizeBound, SHORT } from '../records.ts'
 import { type Bytes, bytesOf, partitionerOf, type Serializer, serializerOf } from '../serialization.ts'
 import { Accumulator, type PendingRecord, Placed } from './accumulator.ts'
 import type { PartitionQueue } from './batch.ts'
-import { Fifo } from './fifo.ts'
 import { ProducerIdentity } from './identity.ts'
 import { Interceptors } from './interceptors.ts'
 import { ProducerMetrics } from './metrics.ts'
@@ -25,9 +23,12 @@ import { checkedTimestamp, invalidPartition } from './record-checks.ts'
 import { Sender } from './sender.ts'
 import { Transaction } from './transaction.ts'
 import type { MetricValue, Producer, ProducerRecord, RecordMetadata, SendCallback, TopicPartitionOffset } from './types.ts'
+import { UnplacedRecords } from './unplaced.ts'
 
 const NO_HEADERS: readonly HeaderInput[] = []
 const WALL_USES = 63
+/** What is imported is looked at with every use, what is of this file V8 knows. */
+const MAX_DELTA = SHORT
 
 /** Of the promise that was made last: so that none needs a function of its own to be made. */
 let resolveNext: (metadata: RecordMetadata) => void
@@ -51,14 +52,6 @@ export function createProducer<K = Uint8Array | string | null, V = Uint8Array | 
   return new KafkaProducer<K, V>(producerConfig(options), environment)
 }
 
-/** Records of a topic whose partitions are not known yet. */
-interface Unplaced {
-  readonly records: Fifo<PendingRecord>
-  bytes: number
-  /** When all have found their place, or failed. */
-  settled: Promise<void>
-}
-
 class KafkaProducer<K, V> implements Producer<K, V> {
   readonly #config: ProducerConfig
   readonly #cluster: ClusterClient
@@ -71,16 +64,18 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   readonly #valueSerializer: Serializer<never> | null
   readonly #interceptors: Interceptors
   readonly #isIntercepted: boolean
-  readonly #unplaced = new Map<string, Unplaced>()
+  readonly #unplaced: UnplacedRecords
   readonly #drainListeners = new Set<() => void>()
   /** Bytes that a record may have. */
   readonly #maxRecordBytes: number
+  /** Of key and value: records up to here may join a batch without a closer look. */
+  readonly #maxJoinBytes: number
   /** Time of the present turn; -1: not asked yet. The clock costs as much as the rest of an append. */
   #turnAt: Millis = -1
   /** Wall time, and how many records more it is good for in this turn. */
   #wallAt = 0
   #wallUses = 0
-  /** What was looked up last in this turn. */
+  /** What was looked up last in this turn; undefined while records wait, for their topic or for memory. */
   #turnTopic: string | undefined
   #turnMetadata: TopicMetadata | undefined
   #turnQueues: readonly (PartitionQueue | undefined)[] = []
@@ -109,19 +104,21 @@ class KafkaProducer<K, V> implements Producer<K, V> {
     this.#interceptors = new Interceptors(config['interceptor.classes'], this.#cluster.environment.log)
     this.#isIntercepted = config['interceptor.classes'].length > 0
     this.#maxRecordBytes = Math.min(config['max.request.size'], config['buffer.memory'])
+    this.#maxJoinBytes = Math.min(PLAIN_DATA - 1, this.#maxRecordBytes - recordSizeBound(0, 0))
+    const identity = config['enable.idempotence'] ? new ProducerIdentity(() => this.#accumulator.queues()) : undefined
     this.#accumulator = new Accumulator({
       pool: this.#cluster.pool,
       batchSize: config['batch.size'],
       bufferMemory: config['buffer.memory'],
       codec: codecNames.indexOf(config['compression.type']),
       maxBlockMs: config['max.block.ms'],
+      sealsWhenFull: identity === undefined,
     })
     this.#metrics = new ProducerMetrics(
       this.#cluster.clientId,
       () => clock.now(),
       () => this.#gauges(),
     )
-    const identity = config['enable.idempotence'] ? new ProducerIdentity(() => this.#accumulator.queues()) : undefined
     const transactionalId = config['transactional.id']
     const cluster = this.#cluster
     const onProgress = (): void => this.#sender.wake()
@@ -141,6 +138,13 @@ class KafkaProducer<K, V> implements Producer<K, V> {
       identity,
       transaction: this.#transaction,
       onMemory: () => this.#noteMemory(),
+    })
+    this.#unplaced = new UnplacedRecords({
+      cluster,
+      maxBlockMs: config['max.block.ms'],
+      place: (record, metadata) => this.#place(record, metadata),
+      fail: ({ callback, partition }, error) => this.#later(callback, partition, error),
+      onPlaced: () => this.#noteMemory(),
     })
     cluster.metadata.onChange(() => {
       this.#turnTopic = undefined
@@ -176,18 +180,53 @@ class KafkaProducer<K, V> implements Producer<K, V> {
     return this.#produce(record, this.#interceptors.acknowledging(record.topic, callback))
   }
 
-  /** Runs once per record: what is rare is elsewhere, so that the rest is compiled into one piece. */
+  /** Runs once per record: what is rare is elsewhere, so that the rest is compiled into one piece, and makes nothing on the heap. */
   #produce(record: ProducerRecord<K, V>, callback: SendCallback | undefined): boolean {
     const { topic, partition } = record
     if (partition !== undefined && partition < 0) throw invalidPartition(partition)
     const key =
       record.key === undefined || record.key === null ? null : this.#bytes(this.#keySerializer, topic, record.key, 'key')
     const value = this.#bytes(this.#valueSerializer, topic, record.value, 'value')
+    const length = key === null ? 0 : byteLength(key)
+    const size = length + byteLength(value)
+    const metadata = this.#turnMetadata
+    if (
+      topic !== this.#turnTopic ||
+      metadata === undefined ||
+      record.headers !== undefined ||
+      size > this.#maxJoinBytes ||
+      (partition !== undefined && partition >= metadata.count)
+    )
+      return this.#produceAny(record, key, value, callback)
+    // Small integers from here on: the zeros tell V8.
+    const keyBytes = length | 0
+    const valueBytes = (size - length) | 0
+    const stamp = record.timestamp
+    if (stamp !== undefined) checkedTimestamp(stamp)
+    else if (--this.#wallUses < 0) this.#askWallTime()
+    const place = partition === undefined ? this.#partitioner.partition(topic, key, value, metadata) : partition
+    const queues = this.#turnQueues
+    const queue = (place < queues.length ? queues[place] : undefined) ?? this.#accumulator.queue(topic, place)
+    const { batches } = queue
+    if (batches.length > 0) {
+      const batch = batches[batches.length - 1]!
+      let delta = this.#wallAt - batch.writer.firstTimestamp
+      if (stamp !== undefined) delta = stamp - batch.writer.firstTimestamp
+      if (delta >= 0 && delta < MAX_DELTA && batch.join(delta | 0, key, keyBytes, value, valueBytes, callback) === true) {
+        batch.lastAppendAt = this.#turnAt
+        return true
+      }
+    }
+    return this.#append(queue, key, keyBytes, value, valueBytes, NO_HEADERS, stamp ?? this.#wallAt, callback)
+  }
+
+  /** `#produce` for the first record of a turn or of another topic, for one with headers or of unusual size. */
+  #produceAny(record: ProducerRecord<K, V>, key: Bytes, value: Bytes, callback: SendCallback | undefined): boolean {
+    const { topic, partition } = record
     const headers = record.headers ?? NO_HEADERS
+    const [keyBytes, valueBytes] = [byteLength(key), byteLength(value)]
     if (this.#turnAt < 0) this.#beginTurn()
     const timestamp = record.timestamp === undefined ? this.#wallTime() : checkedTimestamp(record.timestamp)
-    const keyBytes = key === null ? 0 : byteLength(key)
-    const valueBytes = byteLength(value)
     const size = recordSizeBound(keyBytes, valueBytes, headers)
     if (size > this.#maxRecordBytes) return this.#refuse(callback, partition, size)
     const metadata = topic === this.#turnTopic ? this.#turnMetadata : this.#lookUp(topic)
@@ -195,11 +234,25 @@ class KafkaProducer<K, V> implements Producer<K, V> {
       return this.#awaitTopic(this.#pending(topic, partition, key, value, headers, timestamp, callback), size)
     }
     const place = partition === undefined ? this.#partitioner.partition(topic, key, value, metadata) : partition
-    const queues = this.#turnQueues
-    const queue = (place < queues.length ? queues[place] : undefined) ?? this.#accumulator.queue(topic, place)
+    const queue = this.#accumulator.queue(topic, place)
+    return this.#append(queue, key, keyBytes, value, valueBytes, headers, timestamp, callback)
+  }
+
+  #append(
+    queue: PartitionQueue,
+    key: Bytes,
+    keyBytes: number,
+    value: Bytes,
+    valueBytes: number,
+    headers: readonly HeaderInput[],
+    timestamp: number,
+    callback: SendCallback | undefined,
+  ): boolean {
     const placed = this.#accumulator.append(queue, key, keyBytes, value, valueBytes, headers, timestamp, callback, this.#turnAt)
-    if (placed === Placed.JOINED && this.#unplaced.size === 0) return true
-    if (placed === Placed.NO_ROOM) this.#accumulator.wait(this.#pending(topic, place, key, value, headers, timestamp, callback))
+    if (placed === Placed.NO_ROOM) {
+      this.#accumulator.wait(this.#pending(queue.topic, queue.partition, key, value, headers, timestamp, callback))
+      this.#turnTopic = undefined
+    } else if (placed === Placed.JOINED && this.#unplaced.isEmpty) return true
     this.#appended(placed, this.#turnAt)
     return this.#noteBlocked()
   }
@@ -216,11 +269,15 @@ class KafkaProducer<K, V> implements Producer<K, V> {
     clock.soon(this.#endTurn)
   }
 
-  /** Undefined: records of the topic wait, until it is known. What is found holds for this turn, or until it changes. */
+  /**
+   * Undefined: records of the topic wait, until it is known. What is found holds for this turn, or until it changes, or a record must wait for
+   * memory; not while others wait for their topic: each record may be the one that is too many then.
+   */
   #lookUp(topic: string): TopicMetadata | undefined {
-    if (this.#unplaced.size > 0 && this.#unplaced.has(topic)) return undefined
+    const isAnyUnplaced = !this.#unplaced.isEmpty
+    if (isAnyUnplaced && this.#unplaced.has(topic)) return undefined
     const metadata = this.#cluster.metadata.topic(topic)
-    if (metadata === undefined) return undefined
+    if (metadata === undefined || isAnyUnplaced) return metadata
     this.#turnTopic = topic
     this.#turnMetadata = metadata
     this.#turnQueues = this.#accumulator.queuesOf(topic)
@@ -228,7 +285,7 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   }
 
   #noteBlocked(): boolean {
-    this.#isBlocked = this.#accumulator.hasWaiters || this.#unplacedBytes() > this.#config['buffer.memory']
+    this.#isBlocked = this.#accumulator.hasWaiters || this.#unplaced.bytes > this.#config['buffer.memory']
     return !this.#isBlocked
   }
 
@@ -244,11 +301,13 @@ class KafkaProducer<K, V> implements Producer<K, V> {
 
   /** Now, to within what the records of a turn before it took: the clock is asked by every 64th. */
   #wallTime(): number {
-    if (this.#wallUses-- === 0) {
-      this.#wallUses = WALL_USES
-      this.#wallAt = this.#cluster.environment.clock.wall()
-    }
+    if (--this.#wallUses < 0) this.#askWallTime()
     return this.#wallAt
+  }
+
+  #askWallTime(): void {
+    this.#wallUses = WALL_USES
+    this.#wallAt = this.#cluster.environment.clock.wall()
   }
 
   #pending(
@@ -302,52 +361,14 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   // ---- records of unknown topics
 
   #awaitTopic(pending: PendingRecord, bytes: number): boolean {
-    const { topic } = pending
     this.#turnTopic = undefined
-    const known = this.#unplaced.get(topic)
-    const unplaced = known ?? { records: new Fifo(), bytes: 0, settled: Promise.resolve() }
-    unplaced.records.push(pending)
-    unplaced.bytes += bytes
-    if (known === undefined) {
-      this.#unplaced.set(topic, unplaced)
-      unplaced.settled = this.#place(topic, unplaced)
-    }
+    this.#unplaced.add(pending, bytes)
     return this.#noteBlocked()
   }
 
-  #unplacedBytes(): number {
-    let bytes = 0
-    if (this.#unplaced.size > 0) for (const unplaced of this.#unplaced.values()) bytes += unplaced.bytes
-    return bytes
-  }
-
-  /** Records go in their order, each with what is left of its time. */
-  async #place(topic: string, { records }: Unplaced): Promise<void> {
-    let hasLookedAgain = false
-    for (let record = records.first(); record !== undefined; record = records.first()) {
-      const metadata = await this.#topicFor(record, hasLookedAgain)
-      // A close may have taken it meanwhile.
-      if (records.first() !== record) continue
-      if (metadata instanceof KafkaException) {
-        records.shift()
-        this.#later(record.callback, record.partition, metadata)
-        continue
-      }
-      // The topic may have grown: a partition that is not there is looked for once.
-      if ((record.partition ?? 0) >= metadata.count) {
-        hasLookedAgain = true
-        continue
-      }
-      const { clock } = this.#cluster.environment
-      for (let next: PendingRecord | undefined = record; next !== undefined; next = records.first()) {
-        if ((next.partition ?? 0) >= metadata.count) break
-        records.shift()
-        next.partition ??= this.#partitioner.partition(topic, next.key, next.value, metadata)
-        this.#appendPending(next, clock.now())
-      }
-    }
-    this.#unplaced.delete(topic)
-    this.#noteMemory()
+  #place(record: PendingRecord, metadata: TopicMetadata): void {
+    record.partition ??= this.#partitioner.partition(record.topic, record.key, record.value, metadata)
+    this.#appendPending(record, this.#cluster.environment.clock.now())
   }
 
   #appendPending(record: PendingRecord, now: Millis): void {
@@ -355,29 +376,15 @@ class KafkaProducer<K, V> implements Producer<K, V> {
     const [keyBytes, valueBytes] = [byteLength(key), byteLength(value)]
     const queue = this.#accumulator.queue(topic, partition!)
     const placed = this.#accumulator.append(queue, key, keyBytes, value, valueBytes, headers, timestamp, callback, now)
-    if (placed === Placed.NO_ROOM) this.#accumulator.wait(record)
+    if (placed === Placed.NO_ROOM) {
+      this.#accumulator.wait(record)
+      this.#turnTopic = undefined
+    }
     this.#appended(placed, now)
   }
 
-  /** What is known of the topic within the record's time, or why it cannot be sent. */
-  async #topicFor({ topic, partition, deadline }: PendingRecord, isFresh: boolean): Promise<TopicMetadata | KafkaException> {
-    const { metadata, environment } = this.#cluster
-    const leftMs = (): number => Math.max(0, deadline - environment.clock.now())
-    try {
-      if (isFresh) await metadata.update(leftMs())
-      const known = await metadata.waitForTopic(topic, leftMs())
-      if (!isFresh || partition === undefined || partition < known.count) return known
-      return new KafkaException(`Invalid partition given with record: ${partition} is not in the range [0...${known.count}).`)
-    } catch (error) {
-      // As Java, which names the whole time, whatever was left of it.
-      if (error instanceof TimeoutException)
-        return new TimeoutException(`Failed to update metadata after ${this.#config['max.block.ms']} ms.`)
-      return error instanceof KafkaException ? error : new KafkaException(String(error), { cause: error })
-    }
-  }
-
   #noteMemory(): void {
-    if (!this.#isBlocked || this.#accumulator.hasWaiters || this.#unplacedBytes() > this.#config['buffer.memory']) return
+    if (!this.#isBlocked || this.#accumulator.hasWaiters || this.#unplaced.bytes > this.#config['buffer.memory']) return
     this.#isBlocked = false
     for (const listener of [...this.#drainListeners]) this.#cluster.environment.clock.soon(listener)
   }
@@ -390,7 +397,7 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   // ---- the rest
 
   async flush(): Promise<void> {
-    await Promise.all([...this.#unplaced.values()].map(({ settled }) => settled))
+    await this.#unplaced.settled()
     await this.#sender.flush()
     // Refusals are told in a later turn.
     await new Promise<void>((resolve) => this.#cluster.environment.clock.soon(resolve))
@@ -430,15 +437,10 @@ class KafkaProducer<K, V> implements Producer<K, V> {
   async abortTransaction(): Promise<void> {
     await this.#transactional().abort(async () => {
       const error = new KafkaException('Failing batch since transaction was aborted')
-      this.#dropUnplaced(error)
+      this.#unplaced.drop(error)
       this.#sender.failAll(error)
       await this.#sender.idle()
     })
-  }
-
-  #dropUnplaced(error: KafkaException): void {
-    for (const { records } of this.#unplaced.values())
-      for (const { callback, partition } of records.takeAll()) this.#later(callback, partition, error)
   }
 
   #gauges(): Readonly<Record<string, number>> {
@@ -484,7 +486,7 @@ class KafkaProducer<K, V> implements Producer<K, V> {
       timer?.cancel()
     }
     const error = new KafkaException('Producer is closed forcefully.')
-    this.#dropUnplaced(error)
+    this.#unplaced.drop(error)
     this.#sender.failAll(error)
     // What is under way fails with the connections, and is not repeated any more.
     await this.#cluster.close()

@@ -1,3 +1,4 @@
+import type { RecordsSource } from '../../base/bytes.ts'
 import type { Millis } from '../../base/ids.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Clock, Timer } from '../../ports/clock.ts'
@@ -117,8 +118,7 @@ export class Sender {
   }
 
   #isIdle(): boolean {
-    const { accumulator } = this.#options
-    return accumulator.isEmpty && this.#underWay === 0
+    return this.#options.accumulator.isEmpty && this.#underWay === 0
   }
 
   #noteIdle(): void {
@@ -292,18 +292,19 @@ export class Sender {
   #send(node: number, batches: ProducerBatch[], now: Millis): void {
     const { cluster, config, transaction, metrics } = this.#options
     const magic = cluster.produceMagic(node) ?? 2
-    const topics = new Map<string, { partition: number; recordSet: Buffer }[]>()
+    const topics = new Map<string, { partition: number; recordSet: Buffer | RecordsSource }[]>()
     const sent: ProducerBatch[] = []
-    let bytes = 0
-    let records = 0
+    // It is sent from where it lies.
+    const isAlone = batches.length === 1 && magic === 2
+    let [bytes, count] = [0, 0]
     for (const batch of batches) {
-      const recordSet = this.#recordsOf(batch, magic)
-      if (recordSet === undefined) continue
+      const records = this.#recordsOf(batch, magic)
+      if (records === undefined) continue
       this.#depart(batch, node, now)
       sent.push(batch)
-      bytes += recordSet.length
-      records += batch.count
-      const entry = { partition: batch.queue.partition, recordSet }
+      bytes += records.length
+      count += batch.count
+      const entry = { partition: batch.queue.partition, recordSet: isAlone ? batch.writer.source : records }
       const partitions = topics.get(batch.queue.topic)
       if (partitions === undefined) topics.set(batch.queue.topic, [entry])
       else partitions.push(entry)
@@ -316,7 +317,7 @@ export class Sender {
       timeout: config['request.timeout.ms'],
       topicData: [...topics].map(([topic, data]) => ({ topic, data })),
     }
-    metrics.sent(sent.length, records, bytes)
+    metrics.sent(sent.length, count, bytes)
     const options = { version: cluster.network.versionOf(node, 'Produce') }
     if (this.#acks === 0)
       cluster.network.sendOneWay(node, 'Produce', request, (error) => this.#answered(sent, error, undefined, now))
