@@ -31,7 +31,7 @@ export interface Sample {
 const PRODUCE_VERSION = 5
 const FETCH_VERSION = 6
 
-function batchOf(bytes: number, recordBytes: number): Buffer {
+export function batchOf(bytes: number, recordBytes: number): Buffer {
   const builder = new BatchBuilder({})
   const value = Buffer.alloc(recordBytes, 'x')
   const now = Date.now()
@@ -40,7 +40,7 @@ function batchOf(bytes: number, recordBytes: number): Buffer {
   return builder.build()
 }
 
-function produceFrame(topic: string, partition: number, acks: number, records: Buffer): Buffer {
+export function produceFrame(topic: string, partition: number, acks: number, records: Buffer): Buffer {
   const topicData = [{ topic, data: [{ partition, recordSet: records }] }]
   return frameOf('Produce', PRODUCE_VERSION, { transactionalId: null, acks, timeout: 30_000, topicData })
 }

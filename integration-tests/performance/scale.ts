@@ -105,7 +105,7 @@ class Scale {
       this.#live.map(async ({ options: { id } }) => {
         const page = await (await fetch(`http://127.0.0.1:${this.#metrics[id]}/metrics`)).text()
         const value = (name: string): number => Number(new RegExp(`^samsa_eventloop_${name} (\\S+)`, 'm').exec(page)![1])
-        return { id, turn: value('maxturncpums'), pause: value('maxgcpausems') }
+        return { id, turn: value('maxturnownms'), pause: value('maxgcpausems') }
       }),
     )
   }

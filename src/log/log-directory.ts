@@ -48,6 +48,9 @@ export interface LoadPlan {
   readonly wasClean: boolean
 }
 
+/** Logs or folders between two looks at the clock. */
+const FOLDERS_AT_ONCE = 256
+
 /** One entry of `log.dirs`: its lock, marker and checkpoint files. */
 export class LogDirectory {
   readonly path: string
@@ -151,8 +154,12 @@ export class LogDirectory {
     const logStartOffsets = this.#readOffsets(LOG_START_OFFSET_CHECKPOINT)
     await pause()
     for (const [key, offset] of recoveryPoints) this.#recoveryPoints.set(key, offset)
+    await pause()
+    const entries = this.#disk.list(this.path)
+    await pause()
     const folders: (LogFolder & { name: string })[] = []
-    for (const entry of this.#disk.list(this.path)) {
+    for (const [i, entry] of entries.entries()) {
+      if (i % FOLDERS_AT_ONCE === FOLDERS_AT_ONCE - 1) await pause()
       if (!entry.isDirectory) continue
       const folder = parseLogFolder(entry.name)
       if (folder === undefined) {
@@ -218,6 +225,15 @@ export class LogDirectory {
   }
 
   // ---------------------------------------------------------------- checkpoints
+
+  /** `isBehind` of any of them. `pause` as in `readPlan`. */
+  async isBehindAny(logs: readonly PartitionLog[], pause: () => Promise<void>): Promise<boolean> {
+    for (const [i, log] of logs.entries()) {
+      if (i % FOLDERS_AT_ONCE === FOLDERS_AT_ONCE - 1) await pause()
+      if (this.isBehind(log)) return true
+    }
+    return false
+  }
 
   /** Does the file say more than is true of this log now? */
   isBehind(log: PartitionLog): boolean {

@@ -64,7 +64,7 @@ export class LogLoading {
       await this.#loadFolders(directory, configs)
       // Recovery may have found less than the checkpoint promised.
       const logs = [...this.#host.logs.values()].filter((log) => log.logDir === directory.path)
-      if (logs.some((log) => directory.isBehind(log))) directory.writeRecoveryPoints(logs)
+      if (await directory.isBehindAny(logs, this.#pauses())) directory.writeRecoveryPoints(logs)
       await directory.removeCleanMarker()
       if (directory.malformed !== undefined) this.#host.fail(directory.path, directory.malformed)
     } catch (error) {
@@ -123,10 +123,15 @@ export class LogLoading {
   }
 
   #readPlan(directory: LogDirectory): Promise<LoadPlan> {
+    return directory.readPlan(this.#pauses())
+  }
+
+  /** For loops over all logs: a turn for others where the slice has been long. */
+  #pauses(): () => Promise<void> {
     const slice = new LoopSlice(this.#host.environment.clock, SLICE_MS)
-    return directory.readPlan(async () => {
+    return async () => {
       if (slice.isDue) await slice.turn()
-    })
+    }
   }
 
   #report(progress: Progress): void {

@@ -36,6 +36,7 @@ export class PartitionLog implements Log {
   readonly producers: ProducerSnapshots
   readonly logger: Logger
   directory: string
+  onStartMoved: (() => void) | undefined
   readonly #environment: LogEnvironment
   readonly #owner: LogOwner
   readonly #reader: LogReader
@@ -355,13 +356,9 @@ export class PartitionLog implements Log {
     this.#setEnd(offset)
     this.#logStartOffset = Math.min(offset, this.#logStartOffset)
     this.epochs.truncateFromEnd(offset)
-    const context = {
-      environment: this.#environment,
-      logger: this.logger,
-      config: this.#config,
-      segments: this.segments,
-      logStartOffset: this.#logStartOffset,
-    }
+    const { logger, segments } = this
+    const place = { logger, segments, logStartOffset: this.#logStartOffset }
+    const context = { ...place, environment: this.#environment, config: this.#config }
     // The steps are for long loads at start; here nobody may see the log half way.
     for (const _ of loadProducerState(context, this.producers, offset, false));
   }
@@ -405,8 +402,7 @@ export class PartitionLog implements Log {
 
   maybeIncrementLogStartOffset(offset: number): void {
     const start = Math.min(offset, this.#highWatermark)
-    if (start <= this.#logStartOffset) return
-    this.guard(() => this.#incrementLogStart(start))
+    if (start > this.#logStartOffset) this.guard(() => this.#incrementLogStart(start))
   }
 
   #incrementLogStart(offset: number): void {
@@ -414,6 +410,7 @@ export class PartitionLog implements Log {
     this.#logStartOffset = offset
     this.epochs.truncateFromStart(offset)
     this.producers.truncateHead(offset)
+    this.onStartMoved?.()
   }
 
   /** Retention (log-and-replication 4.1) by time, size and log start. Deleted segments; as many as `limit`: call again, there may be more. */

@@ -152,6 +152,8 @@ export interface Log {
   truncateFullyAndStartAt(offset: Offset): void
   /** DeleteRecords and follower rule: raises logStartOffset (not above highWatermark); segments below it go later. */
   maybeIncrementLogStartOffset(offset: Offset): void
+  /** Called when it was raised, also by retention. */
+  onStartMoved: (() => void) | undefined
   /** fsync up to the log end, off the loop, single-flight; then moves the recovery point. */
   flush(): Promise<void>
   /** Producer state lookups for the coordinators' and handlers' needs live in `producerState` (log issue). */

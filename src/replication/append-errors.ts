@@ -1,3 +1,4 @@
+import type { AppendResult } from '../log/types.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 
 /**
@@ -13,3 +14,14 @@ export const EXPECTED_APPEND_ERRORS: ReadonlySet<number> = new Set([
   ErrorCode.KAFKA_STORAGE_ERROR,
   ErrorCode.INVALID_TIMESTAMP,
 ])
+
+/** What a follower does not append. */
+export const LATER_EPOCH: AppendResult = {
+  error: ErrorCode.NOT_LEADER_FOR_PARTITION,
+  message: 'records of a later leader epoch than known here',
+  firstOffset: -1,
+  lastOffset: -1,
+  logAppendTime: -1,
+  logStartOffset: -1,
+  bytes: 0,
+}

@@ -4,14 +4,15 @@ import { ErrorCode } from '../protocol/errors.ts'
 import type { ReplicationCounters } from './environment.ts'
 import { FetchRead, fetchBound, fetchRefusal } from './fetch-read.ts'
 import type { Partition } from './partition.ts'
-import type { FetchParams } from './types.ts'
+import type { FetchParams, FetchPartition } from './types.ts'
 
 /** A fetch that waits for `minBytes`, an error or the end of `maxWaitMs`, registered with each of its partitions. */
 export class DelayedFetch {
   readonly #params: FetchParams
+  readonly #wanted: FetchPartition[]
   /** As found when the fetch came: all are hosted then, since any error answers at once. */
-  readonly #partitions: readonly Partition[]
-  readonly #lookup: () => readonly (Partition | undefined)[]
+  readonly #partitions: Partition[]
+  readonly #lookup: (params: FetchParams) => readonly (Partition | undefined)[]
   readonly #done: (read: FetchRead) => void
   #timer: WheelTimer | undefined
   #finished = false
@@ -20,11 +21,12 @@ export class DelayedFetch {
   constructor(
     params: FetchParams,
     partitions: readonly Partition[],
-    lookup: () => readonly (Partition | undefined)[],
+    lookup: (params: FetchParams) => readonly (Partition | undefined)[],
     done: (read: FetchRead) => void,
   ) {
     this.#params = params
-    this.#partitions = partitions
+    this.#wanted = [...params.partitions]
+    this.#partitions = [...partitions]
     this.#lookup = lookup
     this.#done = done
   }
@@ -35,7 +37,9 @@ export class DelayedFetch {
 
   park(timers: TimerWheel, counters: ReplicationCounters): void {
     const partitions = this.#partitions
-    const isFollower = this.#params.replicaId >= 0
+    const { replicaId, resting } = this.#params
+    const isFollower = replicaId >= 0
+    if (resting !== undefined) resting.parked = this
     for (let i = 0; i < partitions.length; i++) {
       const partition = partitions[i]!
       ;(isFollower ? partition.followerFetches : partition.consumerFetches).set(this, i)
@@ -45,6 +49,14 @@ export class DelayedFetch {
       else counters.expiredConsumerFetches++
       this.complete()
     })
+  }
+
+  /** A partition of the follower's session rested until now. */
+  adopt(wanted: FetchPartition, partition: Partition): void {
+    if (this.#finished) return
+    partition.followerFetches.set(this, this.#wanted.length)
+    this.#wanted.push(wanted)
+    this.#partitions.push(partition)
   }
 
   /** Something changed in the partition at `index`. */
@@ -82,7 +94,7 @@ export class DelayedFetch {
   /** Bytes that a read would find; -1: answer now (role lost, or the offsets lie on different segments: rolled or truncated). */
   #availableIn(index: number): number {
     const partition = this.#partitions[index]!
-    const wanted = this.#params.partitions[index]!
+    const wanted = this.#wanted[index]!
     if (fetchRefusal(partition, this.#params.replicaId) !== ErrorCode.NONE) return -1
     const log = partition.requireLog()
     const bound = fetchBound(partition, this.#params)
@@ -99,7 +111,12 @@ export class DelayedFetch {
   complete(): void {
     if (this.#finished) return
     this.#leave()
-    this.#done(new FetchRead(this.#params, this.#lookup()))
+    let params = this.#params
+    if (this.#wanted.length > params.partitions.length) {
+      const partitions = this.#wanted.sort((a, b) => a.place! - b.place!)
+      params = { ...params, partitions }
+    }
+    this.#done(new FetchRead(params, this.#lookup(params)))
   }
 
   /** The requester is gone. */
@@ -110,6 +127,8 @@ export class DelayedFetch {
   #leave(): void {
     this.#finished = true
     this.#timer?.cancel()
+    const { resting } = this.#params
+    if (resting?.parked === this) resting.parked = undefined
     const isFollower = this.#params.replicaId >= 0
     for (const partition of this.#partitions) (isFollower ? partition.followerFetches : partition.consumerFetches).delete(this)
   }

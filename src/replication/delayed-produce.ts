@@ -72,6 +72,11 @@ export class DelayedProduce {
   }
 }
 
+/** So many may still be acknowledged in this go. */
+export interface AckQuota {
+  left: number
+}
+
 /** The entries of one partition that wait for the high watermark, by the offset they need. */
 export class AckQueue {
   #entries: AppendOutcome[] = []
@@ -92,14 +97,17 @@ export class AckQueue {
     else entries.splice(at, 0, outcome)
   }
 
-  /** Decides everything that needs at most `highWatermark`. A callback may add new entries. */
-  completeUpTo(highWatermark: Offset, error: number): void {
+  /** Decides what needs at most `highWatermark`, as far as the quota goes: false if that was too little. A callback may add new entries. */
+  completeUpTo(highWatermark: Offset, error: number, quota: AckQuota): boolean {
     while (this.#head < this.#entries.length) {
       const outcome = this.#entries[this.#head]!
       if (outcome.requiredOffset > highWatermark) break
+      if (quota.left === 0) return false
+      quota.left--
       this.#pop()
       outcome.waiter?.decide(outcome, error)
     }
+    return true
   }
 
   failAll(error: number): void {

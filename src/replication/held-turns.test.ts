@@ -103,3 +103,25 @@ test('at the end of a held turn who waits for records has them before who append
   ])
   assert.deepEqual(produced.map(errorOf), [0, 0])
 })
+
+test('thousands of produces that one fetch lets go are acknowledged over several turns, in their order', async () => {
+  const bench = await steady({ brokers: 2 })
+  bench.cut(1, 2)
+  const answered: number[] = []
+  const produced = Array.from({ length: 2500 }, () => bench.produce(1, ['a']))
+  const count = (): number => produced.filter(({ results }) => results !== undefined).length
+  await bench.run(1000)
+  assert.equal(count(), 0)
+  bench.heal()
+  await bench.until(
+    () => {
+      const now = count()
+      if (now > (answered.at(-1) ?? 0)) answered.push(now)
+      return now === 2500
+    },
+    20_000,
+    'all are acknowledged',
+  )
+  assert.deepEqual(answered, [500, 1000, 1500, 2000, 2500])
+  assert.deepEqual(new Set(produced.map(errorOf)), new Set([0]))
+})

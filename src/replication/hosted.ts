@@ -33,6 +33,17 @@ export class HostedPartitions {
     this.#env.traffic.forget(topic)
   }
 
+  /** Produces and fetches that wait, each counted with every partition of its. */
+  waiting(): { produces: number; fetches: number } {
+    let [produces, fetches] = [0, 0]
+    for (const { acks, followerFetches, consumerFetches, rests } of this.all()) {
+      produces += acks.length
+      fetches += followerFetches.size + consumerFetches.size
+      for (const { session } of rests) if (session.parked !== undefined) fetches++
+    }
+    return { produces, fetches }
+  }
+
   *all(): IterableIterator<Partition> {
     // Without `yield*`, which hands each one through two generators.
     for (const ofTopic of this.#topics.values()) for (const partition of ofTopic.values()) yield partition

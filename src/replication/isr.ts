@@ -56,6 +56,8 @@ export class RemoteReplica {
   counted = false
   /** Its log is known to be in line with this leadership, so its fetch offsets count (see Partition: H5). */
   aligned = false
+  /** In its session the partition rests: its last fetch is that of the session. */
+  resting: { readonly lastFetch: Millis } | undefined
   /** Its questions where epochs end, in this leadership. */
   #questions = 0
   /** Fetches since the last of them that were answered with "ask first". */
@@ -109,7 +111,8 @@ export class RemoteReplica {
   }
 
   isCaughtUp(now: Millis, lagTimeMax: Millis): boolean {
-    return now - this.lastCaughtUp <= lagTimeMax
+    const caughtUp = this.resting === undefined ? this.lastCaughtUp : Math.max(this.lastCaughtUp, this.resting.lastFetch)
+    return now - caughtUp <= lagTimeMax
   }
 }
 

@@ -5,16 +5,18 @@ import type { Logger } from '../base/logger.ts'
 import type { AppendResult, Log } from '../log/types.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import { baseOffset, lastOffset, nextBatch, partitionLeaderEpoch } from '../protocol/records/batch.ts'
+import { LATER_EPOCH } from './append-errors.ts'
 import type { DelayedFetch } from './delayed-fetch.ts'
-import type { AppendOutcome } from './delayed-produce.ts'
-import { AckQueue } from './delayed-produce.ts'
+import { AckQueue, type AckQuota, type AppendOutcome } from './delayed-produce.ts'
+import { isEmptyResult, makeEmptyResult } from './empty-result.ts'
 import type { ReplicationEnvironment } from './environment.ts'
 import type { IsrState } from './isr.ts'
 import { assuredIsrSize, committedIsr, highWatermarkCandidate, maximalIsr, mayJoinIsr, RemoteReplica, shrinkIsr } from './isr.ts'
 import { IsrUpdates } from './isr-updates.ts'
+import type { Rest } from './resting.ts'
 import { isThrottledReplica } from './throttle.ts'
 import type { TopicTraffic } from './traffic.ts'
-import type { FetchPartitionResult, PartitionView } from './types.ts'
+import type { FetchPartition, FetchPartitionResult, PartitionView } from './types.ts'
 
 export type Role = 'none' | 'leader' | 'follower'
 
@@ -26,16 +28,6 @@ export interface RoleAssignment {
   readonly isr: readonly BrokerId[]
   readonly zkVersion: number
   readonly replicas: readonly BrokerId[]
-}
-
-const LATER_EPOCH: AppendResult = {
-  error: ErrorCode.NOT_LEADER_FOR_PARTITION,
-  message: 'records of a later leader epoch than known here',
-  firstOffset: -1,
-  lastOffset: -1,
-  logAppendTime: -1,
-  logStartOffset: -1,
-  bytes: 0,
 }
 
 /**
@@ -68,6 +60,8 @@ export class Partition implements PartitionView {
   /** Parked fetches with the index of this partition in each; followers wait for the log end, consumers for the high watermark. */
   readonly followerFetches = new Map<DelayedFetch, number>()
   readonly consumerFetches = new Map<DelayedFetch, number>()
+  /** Sessions of followers that have everything: `wake` before that changes. */
+  readonly rests: Rest[] = []
   readonly #env: ReplicationEnvironment
   /** Records of later epochs than ours are from before the epochs started again. */
   #laterEpochsAreOld = false
@@ -121,6 +115,7 @@ export class Partition implements PartitionView {
   adoptLog(log: Log, checkpointedHighWatermark: Offset): void {
     this.log = log
     log.highWatermark = Math.max(log.logStartOffset, Math.min(checkpointedHighWatermark, log.logEndOffset))
+    log.onStartMoved = this.wake
   }
 
   /** Its folder failed or it can't be created. Everything waiting is answered KAFKA_STORAGE_ERROR. */
@@ -204,6 +199,7 @@ export class Partition implements PartitionView {
   }
 
   #assign(assignment: RoleAssignment): void {
+    this.wake()
     this.isrUpdates.reset()
     this.#steppedDownFrom = -1
     this.#laterEpochsAreOld = false
@@ -238,6 +234,7 @@ export class Partition implements PartitionView {
   /** `isStaged`: the log writes with the others of this turn (`TurnWrites`). */
   appendAsLeader(records: Buffer, isFromClient: boolean, isStaged = false): AppendResult {
     const log = this.requireLog()
+    this.wake()
     const result = isStaged
       ? log.stageAsLeader(records, this.leaderEpoch, isFromClient)
       : log.appendAsLeader(records, this.leaderEpoch, isFromClient)
@@ -306,6 +303,20 @@ export class Partition implements PartitionView {
     return undefined
   }
 
+  /** The follower's replica if it has everything, and was told so: only news could change that. Undefined: its fetches have to be looked at. */
+  idleReplica(id: BrokerId, { sentHighWatermark, sentLogStartOffset }: FetchPartition): RemoteReplica | undefined {
+    const replica = this.role === 'leader' ? this.remote(id) : undefined
+    if (replica === undefined || !replica.counted || !replica.aligned) return undefined
+    const { logEndOffset, highWatermark, logStartOffset } = this.requireLog()
+    const isTold = sentHighWatermark === highWatermark && sentLogStartOffset === logStartOffset
+    return isTold && highWatermark === logEndOffset && replica.logEndOffset === logEndOffset ? replica : undefined
+  }
+
+  /** Something is about to change: the next fetch of each follower looks at the partition again. */
+  readonly wake = (): void => {
+    if (this.rests.length > 0) for (const rest of this.rests.splice(0)) rest.session.woken(rest)
+  }
+
   /** A follower's fetch, read without error, arrived. True: the high watermark moved, or may have to. */
   noteFollowerFetch(replica: RemoteReplica, offset: Offset, logStartOffset: Offset, now: Millis): boolean {
     if (!replica.aligned && !this.#align(replica, offset)) return false
@@ -363,6 +374,7 @@ export class Partition implements PartitionView {
   }
 
   setIsrState(state: IsrState): void {
+    this.wake()
     this.isrState = state
     const members = maximalIsr(state)
     for (const replica of this.remotes) replica.counted = members.includes(replica.id)
@@ -387,25 +399,8 @@ export class Partition implements PartitionView {
   /** The same object for the same answer: a follower that polls a thousand idle partitions costs no garbage. */
   emptyResult(lastStableOffset: Offset): FetchPartitionResult {
     const log = this.requireLog()
-    const kept = this.#empty
-    if (
-      kept !== undefined &&
-      kept.highWatermark === log.highWatermark &&
-      kept.logStartOffset === log.logStartOffset &&
-      kept.lastStableOffset === lastStableOffset
-    ) {
-      return kept
-    }
-    this.#empty = {
-      topic: this.topic,
-      partition: this.partition,
-      error: ErrorCode.NONE,
-      highWatermark: log.highWatermark,
-      lastStableOffset,
-      logStartOffset: log.logStartOffset,
-      records: undefined,
-      abortedTransactions: undefined,
-    }
+    if (this.#empty === undefined || !isEmptyResult(this.#empty, log, lastStableOffset))
+      this.#empty = makeEmptyResult(this, log, lastStableOffset)
     return this.#empty
   }
 
@@ -449,7 +444,9 @@ export class Partition implements PartitionView {
   /** The same records in another log directory (KIP-113). */
   exchangeLog(log: Log): void {
     const highWatermark = this.requireLog().highWatermark
+    this.wake()
     this.log = log
+    log.onStartMoved = this.wake
     log.highWatermark = Math.max(log.logStartOffset, Math.min(highWatermark, log.logEndOffset))
     if (this.role === 'leader' && log.latestEpoch < this.leaderEpoch) log.startEpoch(this.leaderEpoch)
     this.logger.info(`Replica now lies in ${log.logDir}`)
@@ -478,20 +475,22 @@ export class Partition implements PartitionView {
   // ---------------------------------------------------------------- who waits
 
   /**
-   * Completes what the changes since the last call allow: fetches of followers, for whom all others wait, fetches of consumers, produces; as
-   * 1.1 in this order. Reentrant.
+   * Completes what the changes since the last call allow, in 1.1's order: fetches of followers, for whom all others wait, of consumers, produces.
+   * False: more produces than the quota, to be called again. Reentrant.
    */
-  settle(): void {
+  settle(quota: AckQuota): boolean {
     const appended = this.#appended
     const moved = this.#highWatermarkMoved
     this.#appended = this.#highWatermarkMoved = false
     if (appended) for (const [fetch, index] of this.followerFetches) fetch.tryComplete(index)
     if (moved) for (const [fetch, index] of this.consumerFetches) fetch.tryComplete(index)
-    if (this.role === 'leader' && this.acks.length > 0) this.acks.completeUpTo(this.highWatermark, this.acknowledgeError())
+    if (this.role !== 'leader' || this.acks.length === 0) return true
+    return this.acks.completeUpTo(this.highWatermark, this.acknowledgeError(), quota)
   }
 
   /** Role lost or partition gone: produces get `error`, fetches are read again and find out themselves. */
   failWaiting(error: number): void {
+    this.wake()
     this.acks.failAll(error)
     for (const fetch of this.followerFetches.keys()) fetch.complete()
     for (const fetch of this.consumerFetches.keys()) fetch.complete()

@@ -44,6 +44,8 @@ import type {
 /** How long the ISRs may be checked without a break, and after how many partitions the clock is looked at. */
 const SLICE_MS = 4
 const LOOK_EVERY = 16
+/** Produces that are acknowledged in one go: one fetch of a follower may be what thousands have waited for. */
+const ACKS_AT_ONCE = 500
 
 export interface ReplicaManagerOptions {
   readonly config: ReplicationConfig
@@ -99,7 +101,7 @@ class BrokerReplicas implements ReplicaManager {
       quotas: makeQuotas(config, () => clock.now()),
       traffic: new Traffic(),
       fetchers: () => this.#fetchers.all(),
-      waiting: () => this.#waiting(),
+      waiting: () => ({ ...this.#hosted.waiting(), deletions: this.#deletions.size }),
     }
     const env: ReplicationEnvironment = {
       brokerId: config.brokerId,
@@ -182,16 +184,24 @@ class BrokerReplicas implements ReplicaManager {
   #settle(): void {
     if (this.#held > 0 || this.#settling) return
     this.#settling = true
+    const quota = { left: ACKS_AT_ONCE }
+    const left: Partition[] = []
     try {
       for (let i = 0; i < this.#touched.length; i++) {
         const partition = this.#touched[i]!
         partition.isTouched = false
-        partition.settle()
+        if (!partition.settle(quota)) left.push(partition)
       }
     } finally {
       this.#touched.length = 0
       this.#settling = false
     }
+    if (left.length > 0) nextSlice(this.#clock, () => this.#settleAgain(left))
+  }
+
+  #settleAgain(partitions: readonly Partition[]): void {
+    for (const partition of partitions) this.#touch(partition)
+    this.#settle()
   }
 
   // ---------------------------------------------------------------- append
@@ -221,7 +231,9 @@ class BrokerReplicas implements ReplicaManager {
     const partitions = this.#lookup(params)
     const read = new FetchRead(params, partitions)
     if (params.replicaId >= 0) this.#noteFollowerFetch(params, partitions, read)
-    const answerNow = params.maxWaitMs <= 0 || partitions.length === 0 || read.hasError || read.bytes >= params.minBytes
+    const waiting = params.resting === undefined ? { params, partitions } : params.resting.settleDown(params, partitions, read)
+    const isEmpty = partitions.length === 0 && params.resting === undefined
+    const answerNow = params.maxWaitMs <= 0 || isEmpty || read.hasError || read.bytes >= params.minBytes
     if (answerNow || this.#stopped) {
       this.#answer(read, done)
       this.#settle()
@@ -229,9 +241,9 @@ class BrokerReplicas implements ReplicaManager {
     }
     // Without an error every partition is hosted.
     const delayed = new DelayedFetch(
-      params,
-      partitions as readonly Partition[],
-      () => this.#lookup(params),
+      waiting.params,
+      waiting.partitions as readonly Partition[],
+      (late) => this.#lookup(late),
       (late) => this.#answer(late, done),
     )
     if (read.bytes > 0 && delayed.isDue()) delayed.complete()
@@ -252,18 +264,10 @@ class BrokerReplicas implements ReplicaManager {
     else for (const { topic, records } of results) if (records !== undefined) traffic.consumed(traffic.of(topic), records.size)
   }
 
-  #waiting(): ReturnType<ReplicationFigures['waiting']> {
-    let [produces, fetches] = [0, 0]
-    for (const { acks, followerFetches, consumerFetches } of this.#hosted.all()) {
-      produces += acks.length
-      fetches += followerFetches.size + consumerFetches.size
-    }
-    return { produces, fetches, deletions: this.#deletions.size }
-  }
-
   #lookup(params: FetchParams): (Partition | undefined)[] {
     const wanted = params.partitions
     this.figures.traffic.all.totalFetchRequests += wanted.length
+    params.resting?.count(this.figures.traffic.all)
     const partitions = new Array<Partition | undefined>(wanted.length)
     for (let i = 0; i < wanted.length; i++) partitions[i] = this.#hosted.get(wanted[i]!.topic, wanted[i]!.partition)
     return partitions
@@ -272,6 +276,7 @@ class BrokerReplicas implements ReplicaManager {
   /** The answer carries the high watermark from before this, as in 1.1; a follower learns the new one with its next fetch. */
   #noteFollowerFetch(params: FetchParams, partitions: readonly (Partition | undefined)[], read: FetchRead): void {
     const now = this.#clock.now()
+    if (params.resting !== undefined) params.resting.lastFetch = now
     for (let i = 0; i < partitions.length; i++) {
       const partition = partitions[i]
       if (partition === undefined || read.results[i]!.error !== ErrorCode.NONE) continue

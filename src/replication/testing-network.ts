@@ -2,6 +2,7 @@ import type { BrokerId } from '../base/ids.ts'
 import type { VirtualClock } from '../ports/memory/virtual-clock.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
 import { ErrorCode } from '../protocol/errors.ts'
+import { RestingPartitions } from './resting.ts'
 import type { FetchPartition, FetchPartitionResult, PeerChannel, ReplicaManager } from './types.ts'
 
 type PeerApi = 'Fetch' | 'OffsetForLeaderEpoch' | 'ListOffsets'
@@ -19,8 +20,15 @@ export interface PeerServer {
 /** The leader's half of a fetch session, as small as the protocol allows. */
 interface LeaderSession {
   epoch: number
-  readonly partitions: Map<string, FetchPartition>
-  readonly sent: Map<string, string>
+  readonly partitions: Map<string, SessionPartition>
+  readonly awake: Set<SessionPartition>
+  readonly resting: RestingPartitions
+}
+
+interface SessionPartition extends FetchPartition {
+  sentHighWatermark: number
+  sentLogStartOffset: number
+  readonly place: number
 }
 
 export interface NetworkOptions {
@@ -37,6 +45,7 @@ export interface NetworkOptions {
 
 const LOST_AFTER_MS = 300
 let nextSession = 1
+let nextPlace = 1
 
 /**
  * A connection: messages keep their order, the server takes one request at a time. After `close` what was sent may still arrive: that is
@@ -174,17 +183,15 @@ function handleFetch(server: PeerServer, request: RequestOf<'Fetch'>, reply: (re
   let sessionId = request.sessionId
   const isNew = session === undefined
   if (session === undefined) {
+    server.sessions.get(request.sessionId)?.resting.wakeAll()
     server.sessions.delete(request.sessionId)
     sessionId = nextSession++
-    session = { epoch: 0, partitions: new Map(), sent: new Map() }
+    session = openSession(request.replicaId)
     server.sessions.set(sessionId, session)
   }
-  for (const one of asked) session.partitions.set(`${one.topic}-${one.partition}`, one)
-  for (const { topic, partitions } of request.forgettenTopicsData) {
-    for (const partition of partitions) session.partitions.delete(`${topic}-${partition}`)
-  }
+  changeSession(session, asked, request.forgettenTopicsData)
   session.epoch++
-  const { sent, partitions } = session
+  const { partitions, awake, resting } = session
   const params = {
     replicaId: request.replicaId,
     maxWaitMs: request.maxWaitTime,
@@ -192,20 +199,54 @@ function handleFetch(server: PeerServer, request: RequestOf<'Fetch'>, reply: (re
     maxBytes: request.maxBytes,
     minOneMessage: true,
     isolation: 'readUncommitted' as const,
-    partitions: [...partitions.values()],
+    partitions: [...awake].sort((a, b) => a.place - b.place),
+    resting,
   }
   server.replicas.fetch(params, (results) => {
-    const included = results.filter((result) => isNew || isNews(sent, result))
+    const included = results.filter((result) => isNews(partitions.get(`${result.topic}-${result.partition}`), result) || isNew)
     reply({ throttleTimeMs: 0, errorCode: 0, sessionId, responses: included.map(encode) })
   })
 }
 
-function isNews(sent: Map<string, string>, result: FetchPartitionResult): boolean {
-  const key = `${result.topic}-${result.partition}`
-  const state = `${result.highWatermark}/${result.logStartOffset}`
-  const news = result.error !== 0 || (result.records?.size ?? 0) > 0 || sent.get(key) !== state
-  sent.set(key, state)
-  return news
+function openSession(replicaId: BrokerId): LeaderSession {
+  const awake = new Set<SessionPartition>()
+  const resting = new RestingPartitions(replicaId, (moved, rests) => {
+    if (rests) awake.delete(moved as SessionPartition)
+    else awake.add(moved as SessionPartition)
+  })
+  return { epoch: 0, partitions: new Map(), awake, resting }
+}
+
+function changeSession(
+  { partitions, awake, resting }: LeaderSession,
+  asked: readonly FetchPartition[],
+  forgotten: readonly { readonly topic: string; readonly partitions: readonly number[] }[],
+): void {
+  const leave = (key: string): SessionPartition | undefined => {
+    const known = partitions.get(key)
+    if (known === undefined) return undefined
+    resting.wake(known)
+    awake.delete(known)
+    partitions.delete(key)
+    return known
+  }
+  for (const one of asked) {
+    const key = `${one.topic}-${one.partition}`
+    const { sentHighWatermark, sentLogStartOffset } = leave(key) ?? { sentHighWatermark: -1, sentLogStartOffset: -1 }
+    const named = { ...one, sentHighWatermark, sentLogStartOffset, place: nextPlace++ }
+    partitions.set(key, named)
+    awake.add(named)
+  }
+  for (const { topic, partitions: ids } of forgotten) for (const id of ids) leave(`${topic}-${id}`)
+}
+
+function isNews(known: SessionPartition | undefined, result: FetchPartitionResult): boolean {
+  if (known === undefined) return true
+  const { error, records, highWatermark, logStartOffset } = result
+  const isSame = known.sentHighWatermark === highWatermark && known.sentLogStartOffset === logStartOffset
+  known.sentHighWatermark = highWatermark
+  known.sentLogStartOffset = logStartOffset
+  return error !== 0 || (records?.size ?? 0) > 0 || !isSame
 }
 
 function encode(result: FetchPartitionResult): ResponseOf<'Fetch'>['responses'][number] {

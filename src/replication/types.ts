@@ -2,6 +2,7 @@ import type { BrokerId, ControllerEpoch, EpochMillis, LeaderEpoch, Offset, Parti
 import type { AbortedTransaction, Log, LogConfig, RecordsSlice } from '../log/types.ts'
 import type { RequestOf, ResponseOf } from '../protocol/apis/index.ts'
 import type { ReplicationFigures } from './environment.ts'
+import type { RestingPartitions } from './resting.ts'
 
 // ---------------------------------------------------------------- ports that this module needs; src/server/broker.ts wires them
 
@@ -101,6 +102,10 @@ export interface FetchPartition {
   /** -1 from consumers. */
   readonly logStartOffset: Offset
   readonly maxBytes: number
+  /** In a session: what the reader was told last, and the partition's place in the order of reading. */
+  readonly sentHighWatermark?: Offset
+  readonly sentLogStartOffset?: Offset
+  readonly place?: number
 }
 
 export interface FetchParams {
@@ -112,7 +117,9 @@ export interface FetchParams {
   /** v3+: at least one whole batch is returned though it exceeds the limits. */
   readonly minOneMessage: boolean
   readonly isolation: 'readUncommitted' | 'readCommitted'
+  /** Those that rest in the session (`resting`) are not among them. */
   readonly partitions: readonly FetchPartition[]
+  readonly resting?: RestingPartitions | undefined
 }
 
 export interface FetchPartitionResult {

@@ -3,7 +3,13 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { golden as goldenFile } from '../../integration-tests/harness/golden.ts'
 import type { Rng } from '../ports/rng.ts'
-import type { AnsweredPartition, RequestedPartition } from './fetch-session.ts'
+import type { FetchRead } from '../replication/fetch-read.ts'
+import { RemoteReplica } from '../replication/isr.ts'
+import type { Partition } from '../replication/partition.ts'
+import type { Rest } from '../replication/resting.ts'
+import { TopicTraffic } from '../replication/traffic.ts'
+import type { FetchParams } from '../replication/types.ts'
+import type { AnsweredPartition, FetchContext, RequestedPartition } from './fetch-session.ts'
 import { FetchSessionCache } from './fetch-session.ts'
 
 interface GoldenStep {
@@ -73,7 +79,7 @@ for (const { scenario, steps } of scenarios) {
       if (wait) now += Number(wait[1])
       const forgotten = step.forget.map((text) => parsePartition(`${text}@0`))
       const sessionId = names.get(step.sessionId) ?? Number(step.sessionId)
-      const context = cache.context(sessionId, step.epoch, step.partitions.map(parsePartition), forgotten, step.follower)
+      const context = cache.context(sessionId, step.epoch, step.partitions.map(parsePartition), forgotten, step.follower ? 1 : -1)
       const read = context.partitions.map(({ topic, partition, fetchOffset }) => `${topic}-${partition}@${fetchOffset}`)
       const answer = context.finish(context.partitions.map((partition) => readState(partition, step.state)))
       if (!names.has(step.answerSessionId)) names.set(step.answerSessionId, answer.sessionId)
@@ -97,15 +103,15 @@ for (const { scenario, steps } of scenarios) {
 test('a session that moved on while a request waited refuses the older answer', () => {
   const cache = new FetchSessionCache({ slots: 2, now: () => 0, rng: countingRng() })
   const partition = parsePartition('a-0@0')
-  const { sessionId } = cache.context(0, 0, [partition], [], false).finish([])
-  const waiting = cache.context(sessionId, 1, [], [], false)
-  cache.context(sessionId, 2, [], [], false)
+  const { sessionId } = cache.context(0, 0, [partition], [], -1).finish([])
+  const waiting = cache.context(sessionId, 1, [], [], -1)
+  cache.context(sessionId, 2, [], [], -1)
   assert.deepEqual(waiting.finish([]), { error: 71, sessionId, included: [] })
 })
 
 test('without slots there is no session; the last of two entries for one partition counts', () => {
   const cache = new FetchSessionCache({ slots: 0, now: () => 0, rng: countingRng() })
-  const context = cache.context(0, 0, [parsePartition('a-0@1'), parsePartition('b-0@1'), parsePartition('a-0@2')], [], true)
+  const context = cache.context(0, 0, [parsePartition('a-0@1'), parsePartition('b-0@1'), parsePartition('a-0@2')], [], 1)
   assert.deepEqual(
     context.partitions.map(({ topic, fetchOffset }) => `${topic}@${fetchOffset}`),
     ['a@2', 'b@1'],
@@ -116,11 +122,37 @@ test('without slots there is no session; the last of two entries for one partiti
 test('sessions that make room for others are counted', () => {
   const cache = new FetchSessionCache({ slots: 1, now: () => 0, rng: countingRng() })
   const begin = (isFollower: boolean, ...partitions: string[]) =>
-    cache.context(0, 0, partitions.map(parsePartition), [], isFollower).finish([]).sessionId
+    cache.context(0, 0, partitions.map(parsePartition), [], isFollower ? 1 : -1).finish([]).sessionId
   assert.notEqual(begin(false, 'a-0@0'), 0)
   assert.equal(cache.evictions, 0)
   assert.notEqual(begin(true, 'a-0@0'), 0)
   assert.equal(cache.evictions, 1)
   assert.equal(begin(false, 'a-0@0'), 0, 'a consumer has to wait')
   assert.deepEqual([cache.evictions, cache.size], [1, 1])
+})
+
+test('what rests is not read, keeps its place, and is let go with its session', () => {
+  const cache = new FetchSessionCache({ slots: 10, now: () => 0, rng: countingRng() })
+  const replica = new RemoteReplica(1)
+  const partition = { rests: [] as Rest[], traffic: new TopicTraffic(), idleReplica: () => replica } as unknown as Partition
+  const asked = ['a-0@0', 'b-0@0', 'c-0@0'].map(parsePartition)
+  const results = asked.map((one) => readState(one, { 'a-0': 'hw 0 start 0 value bytes 0' }))
+  const { sessionId } = cache.context(0, 0, asked, [], 1).finish(results)
+  const read = (epoch: number, replicaId = 1): { names: string[]; context: FetchContext } => {
+    const context = cache.context(sessionId, epoch, [], [], replicaId)
+    return { names: context.partitions.map(({ topic }) => topic), context }
+  }
+  const { names, context } = read(1)
+  assert.deepEqual(names, ['a', 'b', 'c'])
+  const params = { partitions: context.partitions.slice(0, 2) } as unknown as FetchParams
+  const read2 = { results: [0, 1].map(() => ({ error: 0 })) } as unknown as FetchRead
+  context.resting!.settleDown(params, [partition, partition], read2)
+  assert.deepEqual(read(2).names, ['c'])
+  context.resting!.wake(context.partitions[1]!)
+  assert.deepEqual(read(3).names, ['b', 'c'])
+  assert.deepEqual(read(4, 2).names, ['a', 'b', 'c'], 'another replica has not said that it has everything')
+  context.resting!.settleDown(params, [partition, partition], read2)
+  assert.equal(partition.rests.length, 2)
+  cache.context(sessionId, 0, asked, [], 1)
+  assert.equal(partition.rests.length, 0)
 })

@@ -1,6 +1,7 @@
 import { partitionKey } from '../base/ids.ts'
 import type { Rng } from '../ports/rng.ts'
 import { ErrorCode } from '../protocol/errors.ts'
+import { RestingPartitions } from '../replication/resting.ts'
 
 /** What a session needs to know of a partition in a request. */
 export interface RequestedPartition {
@@ -26,8 +27,9 @@ export interface AnsweredPartition {
 export interface FetchContext {
   /** FETCH_SESSION_ID_NOT_FOUND or INVALID_FETCH_SESSION_EPOCH: answer this with session id 0 and nothing else. */
   readonly error: number
-  /** To read, in this order. */
+  /** To read, in this order; those of a follower that rest are not among them. */
   readonly partitions: readonly RequestedPartition[]
+  readonly resting?: RestingPartitions | undefined
   /** Called once with the results; creates or advances the session and picks what is sent. */
   finish<R extends AnsweredPartition>(results: readonly R[]): { error: number; sessionId: number; included: readonly R[] }
 }
@@ -53,6 +55,8 @@ interface CachedPartition {
   maxBytes: number
   sentHighWatermark: number
   sentLogStartOffset: number
+  /** Those with lower ones are read first. */
+  place: number
 }
 
 interface Session {
@@ -60,10 +64,15 @@ interface Session {
   /** A follower's. */
   readonly privileged: boolean
   readonly createdMs: number
-  /** Insertion order is the order of reading. */
   readonly partitions: Map<string, CachedPartition>
+  /** Those that do not rest. Insertion order is the order of reading, unless `isUnsorted`. */
+  readonly awake: Map<string, CachedPartition>
+  isUnsorted: boolean
   /** The same as a list, until they change. */
   list: readonly CachedPartition[] | undefined
+  lastPlace: number
+  /** Of a follower's. */
+  readonly resting: RestingPartitions | undefined
   epoch: number
   /** Size when the age classes were computed. 1.1 recomputes them only when the number of partitions changes. */
   cachedSize: number
@@ -71,8 +80,39 @@ interface Session {
   evictableByAll: boolean
 }
 
-function cached(requested: RequestedPartition, key: string): CachedPartition {
-  return { key, ...requested, sentHighWatermark: -1, sentLogStartOffset: -1 }
+function add(session: Session, requested: RequestedPartition): void {
+  const { topic, partition, fetchOffset, logStartOffset, maxBytes } = requested
+  const key = partitionKey(topic, partition)
+  const sent = { sentHighWatermark: -1, sentLogStartOffset: -1 }
+  const added = { key, topic, partition, fetchOffset, logStartOffset, maxBytes, ...sent, place: ++session.lastPlace }
+  session.partitions.set(key, added)
+  session.awake.set(key, added)
+  session.list = undefined
+}
+
+/** Who is to be read again is so at its old place. */
+function move(session: Session, moved: CachedPartition, rests: boolean): void {
+  session.list = undefined
+  if (rests) {
+    session.awake.delete(moved.key)
+    return
+  }
+  session.awake.set(moved.key, moved)
+  session.isUnsorted = true
+}
+
+/** To be read, in order. */
+function listOf(session: Session): readonly CachedPartition[] {
+  if (session.list !== undefined) return session.list
+  const list = [...session.awake.values()]
+  if (session.isUnsorted) {
+    list.sort((a, b) => a.place - b.place)
+    session.awake.clear()
+    for (const one of list) session.awake.set(one.key, one)
+    session.isUnsorted = false
+  }
+  session.list = list
+  return list
 }
 
 /** Must the result be sent, given what was sent before? Remembers what is sent. An error makes the partition new again. */
@@ -128,31 +168,36 @@ export class FetchSessionCache {
     return count
   }
 
-  /** `epoch` and `sessionId` as the request says; requests before v7 have -1 and 0. */
+  /** Every partition of every session is looked at by its next fetch. */
+  wakeAll(): void {
+    for (const { resting } of this.#sessions.values()) resting?.wakeAll()
+  }
+
+  /** `epoch` and `sessionId` as the request says; requests before v7 have -1 and 0. `replicaId`: negative from consumers. */
   context(
     sessionId: number,
     epoch: number,
     requested: readonly RequestedPartition[],
     forgotten: readonly { readonly topic: string; readonly partition: number }[],
-    isFollower: boolean,
+    replicaId: number,
   ): FetchContext {
     if (epoch === FINAL_EPOCH || epoch === INITIAL_EPOCH) {
-      if (sessionId !== 0) this.#sessions.delete(sessionId)
+      this.#drop(sessionId)
       const partitions = withoutDuplicates(requested)
-      return epoch === FINAL_EPOCH ? sessionless(partitions) : this.#full(partitions, isFollower)
+      return epoch === FINAL_EPOCH ? sessionless(partitions) : this.#full(partitions, replicaId)
     }
     const session = this.#sessions.get(sessionId)
     if (!session) return refused(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
     if (session.epoch !== epoch) return refused(ErrorCode.INVALID_FETCH_SESSION_EPOCH)
-    return this.#incremental(session, requested, forgotten)
+    return this.#incremental(session, requested, forgotten, replicaId)
   }
 
-  #full(partitions: readonly RequestedPartition[], isFollower: boolean): FetchContext {
+  #full(partitions: readonly RequestedPartition[], replicaId: number): FetchContext {
     return {
       error: ErrorCode.NONE,
       partitions,
       finish: (results) => {
-        const session = this.#create(isFollower, partitions.length)
+        const session = this.#create(replicaId, partitions.length)
         if (session) fill(session, partitions, results)
         return { error: ErrorCode.NONE, sessionId: session?.id ?? 0, included: results }
       },
@@ -163,31 +208,24 @@ export class FetchSessionCache {
     session: Session,
     requested: readonly RequestedPartition[],
     forgotten: readonly { readonly topic: string; readonly partition: number }[],
+    replicaId: number,
   ): FetchContext {
-    for (const one of requested) {
-      const key = partitionKey(one.topic, one.partition)
-      const known = session.partitions.get(key)
-      if (known)
-        Object.assign(known, { fetchOffset: one.fetchOffset, logStartOffset: one.logStartOffset, maxBytes: one.maxBytes })
-      else {
-        session.partitions.set(key, cached(one, key))
-        session.list = undefined
-      }
-    }
-    for (const { topic, partition } of forgotten) {
-      if (session.partitions.delete(partitionKey(topic, partition))) session.list = undefined
-    }
+    // What rests does so by the word of the follower that opened the session.
+    const resting = session.resting?.replicaId === replicaId ? session.resting : undefined
+    if (resting === undefined) session.resting?.wakeAll()
+    change(session, requested, forgotten)
     if (session.partitions.size === 0) {
-      this.#sessions.delete(session.id)
+      this.#drop(session.id)
       return sessionless(withoutDuplicates(requested))
     }
     if (session.partitions.size !== session.cachedSize) this.#classify(session)
     const expected = nextEpoch(session.epoch)
     session.epoch = expected
-    const partitions = (session.list ??= [...session.partitions.values()])
+    const partitions = listOf(session)
     return {
       error: ErrorCode.NONE,
       partitions,
+      resting,
       finish: (results) =>
         session.epoch === expected
           ? { error: ErrorCode.NONE, sessionId: session.id, included: pickChanged(session, partitions, results) }
@@ -202,16 +240,30 @@ export class FetchSessionCache {
     session.evictableByAll = old
   }
 
-  #create(privileged: boolean, size: number): Session | undefined {
+  #drop(sessionId: number): void {
+    const session = this.#sessions.get(sessionId)
+    this.#sessions.delete(sessionId)
+    session?.resting?.wakeAll()
+  }
+
+  #create(replicaId: number, size: number): Session | undefined {
+    const privileged = replicaId >= 0
     if (this.#sessions.size >= this.#slots && !this.#evictFor(privileged, size)) return undefined
     let id = this.#rng.int(1, MAX_INT)
     while (this.#sessions.has(id)) id = this.#rng.int(1, MAX_INT)
+    const partitions = new Map<string, CachedPartition>()
     const session: Session = {
       id,
       privileged,
       createdMs: this.#now(),
-      partitions: new Map(),
+      partitions,
+      awake: privileged ? new Map() : partitions,
+      isUnsorted: false,
       list: undefined,
+      lastPlace: 0,
+      resting: privileged
+        ? new RestingPartitions(replicaId, (moved, rests) => move(session, moved as CachedPartition, rests))
+        : undefined,
       epoch: nextEpoch(INITIAL_EPOCH),
       cachedSize: size,
       evictableByFollowers: !privileged,
@@ -238,7 +290,8 @@ export class FetchSessionCache {
 
   #evict(session: Session): boolean {
     this.#evictions++
-    return this.#sessions.delete(session.id)
+    this.#drop(session.id)
+    return true
   }
 }
 
@@ -264,11 +317,34 @@ function refused(error: number): FetchContext {
   return { error, partitions: [], finish: () => ({ error, sessionId: 0, included: [] }) }
 }
 
-function fill(session: Session, partitions: readonly RequestedPartition[], results: readonly AnsweredPartition[]): void {
-  for (const one of partitions) {
-    const key = partitionKey(one.topic, one.partition)
-    session.partitions.set(key, cached(one, key))
+/** What an incremental request says of its session. */
+function change(
+  session: Session,
+  requested: readonly RequestedPartition[],
+  forgotten: readonly { readonly topic: string; readonly partition: number }[],
+): void {
+  for (const one of requested) {
+    const known = session.partitions.get(partitionKey(one.topic, one.partition))
+    if (known === undefined) {
+      add(session, one)
+      continue
+    }
+    session.resting?.wake(known)
+    Object.assign(known, { fetchOffset: one.fetchOffset, logStartOffset: one.logStartOffset, maxBytes: one.maxBytes })
   }
+  for (const { topic, partition } of forgotten) {
+    const key = partitionKey(topic, partition)
+    const known = session.partitions.get(key)
+    if (known === undefined) continue
+    session.resting?.wake(known)
+    session.partitions.delete(key)
+    session.awake.delete(key)
+    session.list = undefined
+  }
+}
+
+function fill(session: Session, partitions: readonly RequestedPartition[], results: readonly AnsweredPartition[]): void {
+  for (const one of partitions) add(session, one)
   for (const result of results) {
     const partition = session.partitions.get(partitionKey(result.topic, result.partition))
     if (partition) noteAnswer(partition, result)
@@ -288,8 +364,9 @@ function pickChanged<R extends AnsweredPartition>(
     const isSame = same !== undefined && same.partition === result.partition && same.topic === result.topic
     const partition = isSame ? same : session.partitions.get(partitionKey(result.topic, result.partition))
     if (!partition || !noteAnswer(partition, result)) continue
-    session.partitions.delete(partition.key)
-    session.partitions.set(partition.key, partition)
+    session.awake.delete(partition.key)
+    session.awake.set(partition.key, partition)
+    partition.place = ++session.lastPlace
     session.list = undefined
     included.push(result)
   }

@@ -94,6 +94,7 @@ test('what the request asks is what is read', () => {
     maxBytes: 1000,
     minOneMessage: true,
     isolation: 'readUncommitted',
+    resting: undefined,
   })
   assert.deepEqual(
     partitions.map(({ topic, fetchOffset, maxBytes }) => [topic, fetchOffset, maxBytes]),

@@ -197,7 +197,7 @@ function handle(broker: BrokerServices, ctx: Context, request: Request): Handler
     epoch,
     requestedPartitions(request),
     request.forgettenTopicsData.length === 0 ? [] : forgottenPartitions(request),
-    replicaId >= 0,
+    replicaId,
   )
   if (context.error !== ErrorCode.NONE) return { errorCode: context.error, sessionId: 0, responses: [] }
   const readable: FetchPartition[] = []
@@ -206,7 +206,8 @@ function handle(broker: BrokerServices, ctx: Context, request: Request): Handler
     if (broker.metadataCache.hasTopic(one.topic)) readable.push(one)
     else refused.push(errorResult(one.topic, one.partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
   }
-  if (readable.length === 0) {
+  const { resting } = context
+  if (readable.length === 0 && (resting === undefined || resting.size === 0)) {
     send(broker, ctx, request, context, refused)
     return LATER
   }
@@ -219,6 +220,7 @@ function handle(broker: BrokerServices, ctx: Context, request: Request): Handler
       minOneMessage: ctx.apiVersion >= 3,
       isolation: request.isolationLevel === READ_COMMITTED ? 'readCommitted' : 'readUncommitted',
       partitions: readable,
+      resting,
     },
     (results) => send(broker, ctx, request, context, refused.length === 0 ? results : [...results, ...refused]),
   )

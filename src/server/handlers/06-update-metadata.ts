@@ -17,6 +17,8 @@ export const updateMetadata: HandlerEntry<'UpdateMetadata'> = {
     for (const { topic } of deleted) {
       if (!broker.metadataCache.hasTopic(topic)) broker.topicConfigs.forget(topic)
     }
+    // A fetch says of partitions of unknown topics that they are.
+    if (deleted.length > 0) broker.fetchSessions.wakeAll()
     if (deleted.length > 0) broker.groups.partitionsDeleted(deleted)
     return { errorCode: ErrorCode.NONE }
   },
