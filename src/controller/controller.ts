@@ -31,6 +31,8 @@ export function createController(options: ControllerOptions): Controller {
 class KafkaController implements Controller {
   activeControllerId: BrokerId = -1
   readonly stats = new ControllerStats(Object.values(CONTROLLER_STATES))
+  readonly decided: Promise<void>
+  private decide!: () => void
   private readonly options: ControllerOptions
   private readonly id: BrokerId
   private readonly log: ControllerLog
@@ -48,6 +50,7 @@ class KafkaController implements Controller {
     this.id = options.config.brokerId
     this.log = prefixed(options.log, `[Controller id=${this.id}] `)
     this.queue = new EventQueue((event) => this.process(event))
+    this.decided = new Promise((resolve) => (this.decide = resolve))
   }
 
   // ---- what the broker sees
@@ -77,14 +80,13 @@ class KafkaController implements Controller {
     }
   }
 
-  start(): Promise<void> {
+  start(): void {
     this.options.zk.onSession({
       name: 'controller',
       beforeInitializingSession: () => this.onExpiry(),
       afterInitializingSession: () => this.enqueue({ kind: 'RegisterBrokerAndReelect' }),
     })
     this.enqueue({ kind: 'Startup' })
-    return Promise.resolve()
   }
 
   controlledShutdown(brokerId: BrokerId, done: ShutdownDone): void {
@@ -93,6 +95,7 @@ class KafkaController implements Controller {
 
   async stop(): Promise<void> {
     this.stopped = true
+    this.decide()
     for (const timer of this.timers) timer.cancel()
     this.timers.clear()
     this.answerDropped(await this.queue.close())
@@ -130,6 +133,7 @@ class KafkaController implements Controller {
     } catch (error) {
       await this.onFailure(event, error)
     }
+    this.decide()
     const now = clock.now()
     this.stats.took(CONTROLLER_STATES[event.kind], now - began, now)
   }
@@ -387,6 +391,7 @@ class KafkaController implements Controller {
   private setActive(id: BrokerId): void {
     if (id === this.activeControllerId) return
     this.activeControllerId = id
+    if (id !== -1) this.decide()
     if (id !== -1) this.note('ControllerElected', id === this.id ? `${id} (epoch ${this.lastEpoch})` : `${id}`)
   }
 

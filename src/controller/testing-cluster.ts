@@ -139,7 +139,7 @@ export class TestCluster {
   async start(...ids: BrokerId[]): Promise<void> {
     for (const id of ids) await this.register(id)
     for (const id of ids) {
-      await this.broker(id).controller.start()
+      this.broker(id).controller.start()
       await this.settle()
     }
   }

@@ -72,7 +72,9 @@ export interface ControllerNote {
 /** What the rest of the broker sees of the controller module; every broker has one. */
 export interface Controller {
   /** Begins the race for `/controller`. */
-  start(): Promise<void>
+  start(): void
+  /** Resolves when it is known who is controller, also after a first try that failed, or when this one stops. */
+  readonly decided: Promise<void>
   readonly isActive: boolean
   /** As last read; -1 none. */
   readonly activeControllerId: BrokerId

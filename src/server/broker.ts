@@ -216,6 +216,8 @@ export class KafkaServer {
         this.#coordinators = started
       }),
       this.#followConfigChanges(zk, replicas, topicConfigs),
+      // Whoever sees the broker serve may create a topic at once.
+      controller.decided,
     ])
     this.#checkStop()
     const services = this.#services(zk, logs, replicas, controller, topicConfigs, producerIds, await coordinators)
@@ -365,9 +367,7 @@ export class KafkaServer {
       registerBroker: () => this.#register(zk),
     })
     this.#controller = controller
-    controller
-      .start()
-      .catch((error: unknown) => this.#host.halt(`The controller module cannot start: ${(error as Error).message}`))
+    controller.start()
     return controller
   }
 
