@@ -4,9 +4,9 @@ import type { WheelTimer } from '../base/timer-wheel.ts'
 import type { ReplicationEnvironment } from './environment.ts'
 import { committedIsr, pendingIsr, sameMembers } from './isr.ts'
 import type { Partition } from './partition.ts'
-import type { IsrStore } from './types.ts'
+import type { StoredState } from './types.ts'
 
-type StateRead = Awaited<ReturnType<IsrStore['readState']>>
+type StateRead = StoredState | undefined
 
 /** First wait before ZooKeeper is asked again; doubles up to the second. */
 export const RESOLVE_BACKOFF_MS: Millis = 100
@@ -70,15 +70,18 @@ export class IsrUpdates {
     this.#ask((stored) => stored !== undefined && this.#isDeposed(stored))
   }
 
-  /** Calls `onCurrent` when ZooKeeper still has the partition's leader and epoch. */
-  confirmRole(leader: BrokerId, leaderEpoch: LeaderEpoch, onCurrent: () => void): void {
-    this.#ask((stored) => {
-      if (stored?.leader === leader && stored.leaderEpoch === leaderEpoch) onCurrent()
-    })
+  /** Calls `onCurrent` with what is stored when ZooKeeper still has the partition's leader and epoch. */
+  confirmRole(leader: BrokerId, leaderEpoch: LeaderEpoch, onCurrent: (stored: StoredState) => void): void {
+    this.#ask(
+      (stored) => {
+        if (stored?.leader === leader && stored.leaderEpoch === leaderEpoch) onCurrent(stored)
+      },
+      (stored) => stored === undefined || stored.leaderEpoch < leaderEpoch,
+    )
   }
 
-  /** One question at a time, until it is answered or the role changes. */
-  #ask(onAnswer: (stored: StateRead) => void): void {
+  /** One question at a time, until it is answered or the role changes. `isPast`: the server that answered lags behind; it is asked again. */
+  #ask(onAnswer: (stored: StateRead) => void, isPast: (stored: StateRead) => boolean = () => false): void {
     const token = this.#token
     if (this.#askingFor === token) return
     this.#askingFor = token
@@ -88,6 +91,7 @@ export class IsrUpdates {
     }
     const answered = (stored: StateRead) => {
       if (token !== this.#token) return
+      if (isPast(stored)) return again()
       this.#askingFor = -1
       onAnswer(stored)
     }

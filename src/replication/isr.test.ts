@@ -204,6 +204,7 @@ async function staleHighWatermark(faithful: readonly string[]): Promise<Bench> {
   await bench.startBroker(3)
   bench.elect(2, [2, 1])
   bench.announce([2])
+  await bench.until(() => bench.replicas(2).partition(TOPIC, 0)!.isLeader, 10, 'ZooKeeper confirms the order')
   assert.deepEqual([bench.end(2), bench.highWatermark(2)], [1, 0])
   return bench
 }

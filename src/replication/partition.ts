@@ -13,10 +13,11 @@ import type { ReplicationEnvironment } from './environment.ts'
 import type { IsrState } from './isr.ts'
 import { assuredIsrSize, committedIsr, highWatermarkCandidate, maximalIsr, mayJoinIsr, RemoteReplica, shrinkIsr } from './isr.ts'
 import { IsrUpdates } from './isr-updates.ts'
+import { doubtOf } from './old-orders.ts'
 import type { Rest } from './resting.ts'
 import { isThrottledReplica } from './throttle.ts'
 import type { TopicTraffic } from './traffic.ts'
-import type { FetchPartition, FetchPartitionResult, PartitionView } from './types.ts'
+import type { FetchPartition, FetchPartitionResult, PartitionView, StoredState } from './types.ts'
 
 export type Role = 'none' | 'leader' | 'follower'
 
@@ -136,21 +137,19 @@ export class Partition implements PartitionView {
   }
 
   /**
-   * True: the log has records of a later epoch than we are to lead, so the controller's word is an old one (H5, H8), or epochs started again.
-   * The partition then waits without a role for ZooKeeper's answer, `confirmed`, or for the controller.
+   * True: there is a doubt that the order is the controller's present word (`old-orders.ts`). The partition then waits without a role for
+   * ZooKeeper's answer, `confirmed` with what is stored, or for the controller.
    */
-  awaitsConfirmation(assignment: RoleAssignment, confirmed: () => void): boolean {
-    const { faithful } = this.#env.config
-    if (this.requireLog().latestEpoch <= assignment.leaderEpoch || faithful.has('H5') || faithful.has('H8')) return false
-    this.logger.warn(
-      `To lead epoch ${assignment.leaderEpoch}, but the log has epoch ${this.requireLog().latestEpoch}: asking ZooKeeper`,
-    )
+  awaitsConfirmation(order: RoleAssignment, confirmed: (stored: StoredState) => void): boolean {
+    const doubt = doubtOf(order, this.leaderEpoch, this.requireLog().latestEpoch, this.#env.config.faithful)
+    if (doubt === undefined) return false
+    this.logger.warn(`To lead epoch ${order.leaderEpoch}, but ${doubt}: asking ZooKeeper`)
     this.#stopLeading()
-    this.#assign(assignment)
+    this.#assign(order)
     this.role = 'none'
     this.leaderId = -1
-    this.leaderEpoch = assignment.leaderEpoch
-    this.isrUpdates.confirmRole(this.#env.brokerId, assignment.leaderEpoch, confirmed)
+    this.leaderEpoch = order.leaderEpoch
+    this.isrUpdates.confirmRole(this.#env.brokerId, order.leaderEpoch, confirmed)
     return true
   }
 

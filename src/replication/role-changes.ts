@@ -7,8 +7,8 @@ import { ErrorCode } from '../protocol/errors.ts'
 import type { ReplicationEnvironment } from './environment.ts'
 import type { FetcherManager } from './fetcher-manager.ts'
 import type { HostedPartitions } from './hosted.ts'
-import type { Partition } from './partition.ts'
-import type { PeerRpc } from './types.ts'
+import type { Partition, RoleAssignment } from './partition.ts'
+import type { PeerRpc, StoredState } from './types.ts'
 
 type PartitionState = RequestOf<'LeaderAndIsr'>['partitionStates'][number]
 
@@ -125,18 +125,19 @@ export class RoleChanges {
     fetchers.unfollow(partition)
     return this.#guardDisk(partition, () => {
       this.#requireLog(partition, state.isNew)
-      const lead = () => {
+      const lead = (order: RoleAssignment) => {
         const previous = partition.leaderEpoch
-        partition.becomeLeader(state, env.clock.now())
+        partition.becomeLeader(order, env.clock.now())
         partition.logger.info(
           `${partition.key} starts at Leader Epoch ${state.leaderEpoch} from offset ${partition.leaderEpochStartOffset}. Previous Leader Epoch was: ${previous}`,
         )
         env.settle(partition)
         return describe(partition)
       }
-      if (partition.awaitsConfirmation(state, () => void this.#guardDisk(partition, () => this.#ports.changed(lead())))) {
-        partition.failWaiting(ErrorCode.NOT_LEADER_FOR_PARTITION)
-      } else changes.push(lead())
+      const confirmed = ({ isr, zkVersion }: StoredState) =>
+        void this.#guardDisk(partition, () => this.#ports.changed(lead({ ...state, isr, zkVersion })))
+      if (partition.awaitsConfirmation(state, confirmed)) partition.failWaiting(ErrorCode.NOT_LEADER_FOR_PARTITION)
+      else changes.push(lead(state))
     })
   }
 

@@ -14,9 +14,16 @@ import type { ReplicationFigures } from './environment.ts'
 import { createReplicaManager } from './replica-manager.ts'
 import type { NetworkOptions, PeerServer } from './testing-network.ts'
 import { FakeChannel } from './testing-network.ts'
-import type { StoredState, WriteFate } from './testing-zookeeper.ts'
+import type { WriteFate } from './testing-zookeeper.ts'
 import { FakeZooKeeper } from './testing-zookeeper.ts'
-import type { FetchParams, FetchPartitionResult, PartitionAppendResult, ReplicaManager, ReplicationConfig } from './types.ts'
+import type {
+  FetchParams,
+  FetchPartitionResult,
+  PartitionAppendResult,
+  ReplicaManager,
+  ReplicationConfig,
+  StoredState,
+} from './types.ts'
 
 export const TOPIC = 't'
 export const LOG_DIR = '/logs'

@@ -1,14 +1,6 @@
 import type { BrokerId, TopicPartition } from '../base/ids.ts'
 import type { VirtualClock } from '../ports/memory/virtual-clock.ts'
-import type { IsrStore } from './types.ts'
-
-export interface StoredState {
-  readonly leader: BrokerId
-  readonly leaderEpoch: number
-  readonly isr: readonly BrokerId[]
-  readonly controllerEpoch: number
-  readonly zkVersion: number
-}
+import type { IsrStore, StoredState } from './types.ts'
 
 /** What happens to one ISR write. `late`: the client gives up first, the write arrives afterwards. */
 export type WriteFate = 'ok' | 'requestLost' | 'replyLost' | 'late'

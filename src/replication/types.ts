@@ -6,6 +6,15 @@ import type { RestingPartitions } from './resting.ts'
 
 // ---------------------------------------------------------------- ports that this module needs; src/server/broker.ts wires them
 
+/** What ZooKeeper has of a partition. */
+export interface StoredState {
+  readonly leader: BrokerId
+  readonly leaderEpoch: LeaderEpoch
+  readonly isr: readonly BrokerId[]
+  readonly controllerEpoch: ControllerEpoch
+  readonly zkVersion: number
+}
+
 /** ZooKeeper, as far as a leader needs it. */
 export interface IsrStore {
   /** False after a full session timeout of silence: no ISR write may be relied on. */
@@ -21,16 +30,7 @@ export interface IsrStore {
     readonly expectedVersion: number
   }): Promise<{ readonly outcome: string; readonly zkVersion: number }>
   /** Re-read after `unknown` or a bad version. `undefined`: no such node. */
-  readState(partition: TopicPartition): Promise<
-    | {
-        readonly leader: number
-        readonly leaderEpoch: number
-        readonly isr: readonly number[]
-        readonly controllerEpoch: number
-        readonly zkVersion: number
-      }
-    | undefined
-  >
+  readState(partition: TopicPartition): Promise<StoredState | undefined>
   /** Creates one `/isr_change_notification/isr_change_` node. */
   notifyIsrChange(partitions: readonly TopicPartition[]): Promise<boolean>
 }

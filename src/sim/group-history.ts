@@ -30,9 +30,14 @@ export class GroupHistory {
         this.#world.violation('one-owner', `${group} generation ${generation} partition ${partition}: ${owner} and ${member}`)
       this.#owners.set(key, member)
     }
-    const before = this.#generations.get(member) ?? -1
-    if (generation < before) this.#world.violation('generation-rises', `${group} ${member}: ${before} -> ${generation}`)
+    if (this.isPast(member, generation))
+      this.#world.violation('generation-rises', `${group} ${member}: ${this.#generations.get(member)} -> ${generation}`)
     this.#generations.set(member, generation)
+  }
+
+  /** Was the member in a later generation already? */
+  isPast(member: string, generation: number): boolean {
+    return generation < (this.#generations.get(member) ?? -1)
   }
 
   /** Below this a read that begins now must not fall. */
@@ -41,8 +46,13 @@ export class GroupHistory {
     return commits === undefined ? 0 : Math.min(commits.acked, ...commits.unclear)
   }
 
+  /** Is it below what was committed when the fetch began, `floor`, and still is? */
+  isBehind(group: string, partition: string, offset: number, floor: number): boolean {
+    return offset < Math.min(floor, this.floor(group, partition))
+  }
+
   fetched(group: string, partition: string, offset: number, floor: number): void {
-    if (offset < Math.min(floor, this.floor(group, partition)))
+    if (this.isBehind(group, partition, offset, floor))
       this.#world.violation('offsets-stay', `${group} ${partition}: ${offset} was fetched after ${floor} was committed`)
   }
 

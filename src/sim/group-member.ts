@@ -9,6 +9,8 @@ export interface GroupOptions {
   readonly group: string
   readonly topic: string
   readonly partitions: number
+  /** Who coordinates groups by ZooKeeper, and has heard of it. Absent: what any coordinator says is held to be true. */
+  readonly trueCoordinator?: () => number | undefined
 }
 
 const SESSION_MS = 3000
@@ -67,8 +69,21 @@ class GroupMember {
     if (error === ErrorCode.NOT_COORDINATOR || error === ErrorCode.COORDINATOR_NOT_AVAILABLE) this.#coordinator = undefined
   }
 
+  #isTrue(coordinator: number): boolean {
+    const { trueCoordinator } = this.#options
+    return trueCoordinator === undefined || trueCoordinator() === coordinator
+  }
+
+  /** A coordinator that is none any more answers what it knows until it hears of its successor, as in 1.1: another one is to be asked. */
+  #leaveDeposed(told: string): undefined {
+    this.#client.world.reached(`${told} from a deposed coordinator`)
+    this.#coordinator = undefined
+    return undefined
+  }
+
   async #join(coordinator: number): Promise<Membership | undefined> {
     const { group, partitions } = this.#options
+    const wasTrue = this.#isTrue(coordinator)
     const joined = await this.#client.call(
       coordinator,
       'JoinGroup',
@@ -113,6 +128,8 @@ class GroupMember {
       this.#onError(synced.errorCode)
       return undefined
     }
+    const isDeposed = !wasTrue || !this.#isTrue(coordinator)
+    if (isDeposed && this.#groups.isPast(joined.memberId, joined.generationId)) return this.#leaveDeposed('generation')
     const mine = synced.mine === '' ? [] : (JSON.parse(synced.mine) as number[])
     this.#history.counts.rebalances++
     this.#groups.owns(group, joined.generationId, joined.leaderId, joined.memberId, mine)
@@ -159,10 +176,12 @@ class GroupMember {
   /** Where to go on; undefined when that cannot be learned now. */
   async #committed(partitions: readonly number[]): Promise<Map<number, number> | undefined> {
     const { group, topic } = this.#options
-    if (this.#coordinator === undefined) return undefined
+    const coordinator = this.#coordinator
+    if (coordinator === undefined) return undefined
+    const wasTrue = this.#isTrue(coordinator)
     const floors = partitions.map((partition) => this.#groups.floor(group, `${topic}-${partition}`))
     const request = { groupId: group, topics: [{ topic, partitions: partitions.map((partition) => ({ partition })) }] }
-    const answer = await this.#client.call(this.#coordinator, 'OffsetFetch', request, ({ errorCode, responses }) => ({
+    const answer = await this.#client.call(coordinator, 'OffsetFetch', request, ({ errorCode, responses }) => ({
       error: errorCode || (responses[0]?.partitionResponses.find((one) => one.errorCode !== 0)?.errorCode ?? 0),
       offsets: new Map(responses[0]?.partitionResponses.map(({ partition, offset }) => [partition, Math.max(0, offset)])),
     }))
@@ -171,8 +190,13 @@ class GroupMember {
       else this.#onError(answer.error)
       return undefined
     }
-    for (const [i, partition] of partitions.entries())
-      this.#groups.fetched(group, `${topic}-${partition}`, answer.offsets.get(partition) ?? 0, floors[i]!)
+    const isDeposed = !wasTrue || !this.#isTrue(coordinator)
+    for (const [i, partition] of partitions.entries()) {
+      const offset = answer.offsets.get(partition) ?? 0
+      const key = `${topic}-${partition}`
+      if (isDeposed && this.#groups.isBehind(group, key, offset, floors[i]!)) return this.#leaveDeposed('offsets')
+      this.#groups.fetched(group, key, offset, floors[i]!)
+    }
     return answer.offsets
   }
 

@@ -10,7 +10,7 @@ const LINES: readonly (readonly [text: string, state: string])[] = [
   ['Truncating to offset', 'follower truncates'],
   ['Corruption found in segment', 'torn batch at recovery'],
   ['ignored: the current one is', 'LeaderAndIsr twice'],
-  ['asking ZooKeeper', 'told to lead an old epoch'],
+  ['asking ZooKeeper', 'order to lead in doubt'],
   ['session 0x', 'session expires'],
   ['] Resigned', 'controller resigns'],
   ['was abandoned', 'controller event abandoned'],

@@ -194,11 +194,19 @@ class Run {
     return `${state?.leaderEpoch}/${this.#cluster.broker(state?.leader ?? -1)?.starts}`
   }
 
+  /** Who coordinates groups by ZooKeeper, if it has heard of that. */
+  #trueCoordinator(): number | undefined {
+    const state = this.#znodes.partitions.get('__consumer_offsets-0')
+    const replicas = this.#cluster.broker(state?.leader ?? -1)?.process?.server.replicaManager
+    return replicas?.partition('__consumer_offsets', 0)?.leaderEpoch === state?.leaderEpoch ? state?.leader : undefined
+  }
+
   #startFaults(): Nemesis {
     const { workload, faults, slowZooKeeperMs } = this.#plan
     this.#cluster.zooKeeper.slowMs = slowZooKeeperMs
     const { partitions } = this.#plan
     const groups = new GroupHistory(this.#world)
+    const trueCoordinator = () => this.#trueCoordinator()
     const common = {
       topic: TOPIC,
       partitions,
@@ -224,9 +232,10 @@ class Run {
         runTransactional(client, this.#history, { ...common, abortShare: workload.abortShare }),
       )
     for (let i = 0; i < workload.groupMembers; i++)
-      this.#client(`member-${i}`, (client) => runGroupMember(client, this.#history, groups, { ...common, group: 'group' }))
+      this.#client(`member-${i}`, (client) =>
+        runGroupMember(client, this.#history, groups, { ...common, group: 'group', trueCoordinator }),
+      )
     for (let i = 0; i < workload.copiers; i++) {
-      const trueCoordinator = () => this.#znodes.partitions.get('__consumer_offsets-0')?.leader
       const options = { from: TOPIC, to: COPY_TOPIC, partitions, group: 'copier', breaks: this.#breaks, trueCoordinator }
       this.#client(`copier-${i}`, (client) => runCopier(client, this.#history, options))
     }

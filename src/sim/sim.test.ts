@@ -19,9 +19,11 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   power: [1],
   admin: [1, 2],
   // 176: a leader that had seen nothing of a producer, asked for what came behind a batch that it had refused.
-  swarm: [1, 176],
+  // 5716: an order from before a follower joined the ISR reaches a leader that was started again.
+  swarm: [1, 176, 5716],
   // Two epochs of the same leader: it missed the first, and no longer counted a follower that had not asked since.
-  groups: [1],
+  // 5665, 5708: a deposed coordinator leads a member back to an earlier generation.
+  groups: [1, 5665, 5708],
   transactions: [3],
   formats: [1],
   // 72, 78: a fenced copier's offsets, after the marker that fenced it. 171: its records, to a leader that was started again. 149: nobody heard
