@@ -34,4 +34,8 @@ if (load === undefined) {
   process.stderr.write(`no such tool: ${name ?? ''}; there are ${Object.keys(programs).join(', ')}\n`)
   process.exit(1)
 }
+// As Java's `System.out`: a reader that is gone (`| head`) stops nobody's work. Who wants to know looks at the stream.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
 process.exitCode = await (await load())(args)

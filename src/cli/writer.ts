@@ -2,7 +2,7 @@ import { once } from 'node:events'
 
 const CHUNK_CHARACTERS = 64 * 1024
 
-/** Much text to a stream in large pieces, no faster than the reader takes it. */
+/** Much text to a stream in large pieces, no faster than the reader takes it; for nobody when the reader is gone. */
 export class TextWriter {
   readonly #stream: NodeJS.WritableStream
   #text = ''
@@ -23,6 +23,9 @@ export class TextWriter {
     if (this.#text === '') return
     const text = this.#text
     this.#text = ''
-    if (!this.#stream.write(text)) await once(this.#stream, 'drain')
+    if (!this.#stream.writable || this.#stream.write(text)) return
+    await once(this.#stream, 'drain').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+    })
   }
 }
