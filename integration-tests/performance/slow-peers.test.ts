@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { apis } from '../../src/protocol/apis/index.ts'
@@ -12,8 +11,9 @@ import { type BrokerProcess, eventually, freePorts } from '../harness/brokers.ts
 import { TestCluster } from '../harness/cluster.ts'
 import { ask } from '../harness/wire.ts'
 import type { BenchCluster } from './bench-cluster.ts'
-import { BenchConnection, frameOf } from './bench-connection.ts'
+import { BenchConnection } from './bench-connection.ts'
 import { batchOf, fill, prepareLoop, produceFrame } from './bench-load.ts'
+import { openSlowReader } from './slow-reader.ts'
 
 const MIB = 1024 * 1024
 /** As in turns.test.ts: 20 is what is wanted. */
@@ -139,32 +139,6 @@ const KEPT_BYTES = 16 * MIB
 /** They ask for 64 MiB each. */
 const READERS_BYTES = 60 * MIB
 
-/** Asks for all of the topic and takes nothing. */
-function openSlowReader(port: number): Socket {
-  const partitions = Array.from({ length: PARTITIONS }, (_, partition) => ({
-    partition,
-    fetchOffset: 0,
-    logStartOffset: -1,
-    maxBytes: KEPT_BYTES,
-  }))
-  const request = {
-    replicaId: -1,
-    maxWaitTime: 100,
-    minBytes: 1,
-    maxBytes: PARTITIONS * KEPT_BYTES,
-    isolationLevel: 0,
-    sessionId: 0,
-    epoch: -1,
-    topics: [{ topic: 'kept', partitions }],
-    forgettenTopicsData: [],
-  }
-  const socket = connect(port, '127.0.0.1')
-  socket.on('error', () => {})
-  socket.pause()
-  socket.write(frameOf('Fetch', 7, request))
-  return socket
-}
-
 test('consumers that take nothing of large fetches: memory and turns are bounded, others are served', {
   timeout: 120_000,
 }, async () => {
@@ -199,7 +173,7 @@ test('consumers that take nothing of large fetches: memory and turns are bounded
     const metrics = new Metrics(metricsPort!)
     const before = { bytes: residentBytes(broker), files: files(), read: read() }
     await metrics.longestTurn()
-    const slow = Array.from({ length: SLOW_READERS }, () => openSlowReader(port))
+    const slow = Array.from({ length: SLOW_READERS }, () => openSlowReader(port, PARTITIONS, KEPT_BYTES))
     let most = 0
     for (let i = 0; i < 30; i++) {
       await Promise.race([sleep(100), ...failures])

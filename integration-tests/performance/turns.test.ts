@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -13,9 +12,10 @@ import { eventually, freePorts } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
 import { ask } from '../harness/wire.ts'
 import type { BenchCluster } from './bench-cluster.ts'
-import { BenchConnection, frameOf } from './bench-connection.ts'
+import { BenchConnection } from './bench-connection.ts'
 import type { Workload } from './bench-load.ts'
 import { fill, prepareLoop } from './bench-load.ts'
+import { openSlowReader } from './slow-reader.ts'
 
 /** 20 is what is wanted, see README.md: the rest is for cores that are slower or shared. Without garbage collection. */
 const LIMIT_MS = 35
@@ -118,26 +118,6 @@ const LARGE: readonly Workload[] = [
   { ...produce, name: 'consume 1 MB', batchBytes: 0, kind: 'consume', inFlight: 1, fetchBytes: MIB },
 ]
 
-/** Asks for much and takes nothing. */
-function openSlowReader(port: number): Socket {
-  const partitions = [0, 1, 2, 3].map((partition) => ({ partition, fetchOffset: 0, logStartOffset: -1, maxBytes: 4 * MIB }))
-  const request = {
-    replicaId: -1,
-    maxWaitTime: 100,
-    minBytes: 1,
-    maxBytes: 16 * MIB,
-    isolationLevel: 0,
-    sessionId: 0,
-    epoch: -1,
-    topics: [{ topic: 'kept', partitions }],
-    forgettenTopicsData: [],
-  }
-  const socket = connect(port, '127.0.0.1')
-  socket.on('error', () => {})
-  socket.write(frameOf('Fetch', 7, request))
-  return socket.pause()
-}
-
 test('thousands of replicas are made in short turns', { timeout: 120_000 }, async () => {
   await inShortTurns('creation', async () => {
     await create('many', { partitions: PARTITIONS })
@@ -162,7 +142,7 @@ test('two hundred busy connections and readers that take nothing are served in s
   })
   await fill(served, 4, 8 * MIB)
   await inShortTurns('load', async () => {
-    const slow = Array.from({ length: 20 }, () => openSlowReader(port))
+    const slow = Array.from({ length: 20 }, () => openSlowReader(port, 4, 4 * MIB))
     const kindOf = (i: number): Workload => LARGE[i % 20] ?? SMALL
     const loops = await Promise.all(Array.from({ length: 200 }, (_, i) => prepareLoop(served, kindOf(i), i % 4)))
     for (const loop of loops) loop.begin()

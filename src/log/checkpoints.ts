@@ -29,8 +29,8 @@ export function readCheckpoint<T>(disk: Disk, path: string, parse: (fields: read
   if (count === undefined) return []
   if (!isInt(count)) throw malformed(count)
   const entries = lines.slice(2).map((line) => {
-    const fields = line.split(' ')
-    const entry = parse(fields.length === 3 && !/[^\S ]/.test(line) ? fields : line.split(/\s+/))
+    // Single spaces, as Kafka writes them: of ten thousand lines the other way takes milliseconds.
+    const entry = parse(line.split(/\s\s|[^\S ]/.test(line) ? /\s+/ : ' '))
     if (entry === undefined) throw malformed(line)
     return entry
   })

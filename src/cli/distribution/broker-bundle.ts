@@ -51,10 +51,12 @@ function startProgram(
   const child = spawn(process.execPath, [join(libs, program), file], { stdio: ['ignore', 'pipe', 'pipe'] })
   let printed = ''
   return new Promise((resolve, reject) => {
-    const fail = (): void => reject(new Error(`The bundled ${program} does not run: ${printed}`))
     const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
     child.on('error', reject)
-    child.on('exit', fail)
+    child.on('exit', () => {
+      clearTimeout(timer)
+      reject(new Error(`The bundled ${program} does not run: ${printed}`))
+    })
     const read = (data: Buffer): void => {
       printed += data.toString()
       const found = line.exec(printed)
