@@ -2,6 +2,7 @@ import { partitionKey } from '../base/ids.ts'
 import type { Rng } from '../ports/rng.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import { RestingPartitions } from '../replication/resting.ts'
+import { uniquePartitions } from './unique-partitions.ts'
 
 /** What a session needs to know of a partition in a request. */
 export interface RequestedPartition {
@@ -125,14 +126,6 @@ function noteAnswer(partition: CachedPartition, result: AnsweredPartition): bool
   return mustSend
 }
 
-/** The last of several entries for one partition wins, at the place of the first. */
-function withoutDuplicates(requested: readonly RequestedPartition[]): readonly RequestedPartition[] {
-  if (requested.length < 2) return requested
-  const byKey = new Map<string, RequestedPartition>()
-  for (const one of requested) byKey.set(partitionKey(one.topic, one.partition), one)
-  return byKey.size === requested.length ? requested : [...byKey.values()]
-}
-
 /**
  * Incremental fetch sessions (KIP-227) with 1.1.1's rules of eviction: the age of a session counts from its creation, use does not make it
  * younger. Linear scans happen only when the cache is full and a newcomer wants a place.
@@ -183,7 +176,7 @@ export class FetchSessionCache {
   ): FetchContext {
     if (epoch === FINAL_EPOCH || epoch === INITIAL_EPOCH) {
       this.#drop(sessionId)
-      const partitions = withoutDuplicates(requested)
+      const partitions = uniquePartitions(requested)
       return epoch === FINAL_EPOCH ? sessionless(partitions) : this.#full(partitions, replicaId)
     }
     const session = this.#sessions.get(sessionId)
@@ -216,7 +209,7 @@ export class FetchSessionCache {
     change(session, requested, forgotten)
     if (session.partitions.size === 0) {
       this.#drop(session.id)
-      return sessionless(withoutDuplicates(requested))
+      return sessionless(uniquePartitions(requested))
     }
     if (session.partitions.size !== session.cachedSize) this.#classify(session)
     const expected = nextEpoch(session.epoch)

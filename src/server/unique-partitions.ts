@@ -3,18 +3,26 @@ interface Entry {
   readonly partition: number
 }
 
-/** The last of several entries for the same partition, at the place of the first: requests are maps in 1.1. */
-export function uniquePartitions<T extends Entry>(entries: readonly T[]): T[] {
-  const unique: T[] = []
-  const places = new Map<string, Map<number, number>>()
-  for (const entry of entries) {
-    let ofTopic = places.get(entry.topic)
-    if (ofTopic === undefined) places.set(entry.topic, (ofTopic = new Map()))
+/** Of several entries for the same partition the last one, at the place of the first: requests are maps in 1.1. */
+export class UniquePartitions<T extends Entry> {
+  readonly list: T[] = []
+  readonly #places = new Map<string, Map<number, number>>()
+
+  add(entry: T): void {
+    let ofTopic = this.#places.get(entry.topic)
+    if (ofTopic === undefined) this.#places.set(entry.topic, (ofTopic = new Map()))
     const place = ofTopic.get(entry.partition)
-    if (place !== undefined) unique[place] = entry
-    else ofTopic.set(entry.partition, unique.push(entry) - 1)
+    if (place !== undefined) this.list[place] = entry
+    else ofTopic.set(entry.partition, this.list.push(entry) - 1)
   }
-  return unique
+}
+
+/** All of them at once. */
+export function uniquePartitions<T extends Entry>(entries: readonly T[]): readonly T[] {
+  if (entries.length < 2) return entries
+  const unique = new UniquePartitions<T>()
+  for (const entry of entries) unique.add(entry)
+  return unique.list
 }
 
 /** The partitions of a request whose topics hold lists of them, by topic; each once, topics without partitions left out. */

@@ -24,7 +24,7 @@ interface Entry {
 }
 
 /** Of two entries for one partition the last counts. */
-function entriesOf({ topics }: Request): Entry[] {
+function entriesOf({ topics }: Request): readonly Entry[] {
   return uniquePartitions(topics.flatMap(({ topic, partitions }) => partitions.map((entry) => ({ topic, ...entry }))))
 }
 

@@ -4,7 +4,7 @@ import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
 import { answerInSlices } from '../answer-slices.ts'
 import type { BrokerServices, HandlerEntry, RequestContext, ResponseInput } from '../request-types.ts'
-import { uniquePartitions } from '../unique-partitions.ts'
+import { UniquePartitions, uniquePartitions } from '../unique-partitions.ts'
 
 type Request = RequestOf<'OffsetFetch'>
 type Response = ResponseInput<'OffsetFetch'>
@@ -27,7 +27,7 @@ const nothing = ({ topic, partition }: TopicPartition, errorCode: number): Fetch
 })
 
 /** Null: all. */
-function partitionsOf({ topics }: Request): TopicPartition[] | null {
+function partitionsOf({ topics }: Request): readonly TopicPartition[] | null {
   if (topics === null) return null
   return uniquePartitions(topics.flatMap(({ topic, partitions }) => partitions.map(({ partition }) => ({ topic, partition }))))
 }
@@ -93,21 +93,16 @@ function* answerInSteps(broker: BrokerServices, request: Request, apiVersion: nu
   return answer(offsets)
 }
 
-function* wantedPartitions(topics: NonNullable<Request['topics']>): Generator<void, TopicPartition[]> {
-  const places = new Map<string, Set<number>>()
-  const wanted: TopicPartition[] = []
+function* wantedPartitions(topics: NonNullable<Request['topics']>): Generator<void, readonly TopicPartition[]> {
+  const wanted = new UniquePartitions<TopicPartition>()
   let step = 0
   for (const { topic, partitions } of topics) {
-    const known = places.get(topic) ?? new Set()
-    places.set(topic, known)
     for (const { partition } of partitions) {
       if (++step % STEP === 0) yield
-      if (known.has(partition)) continue
-      known.add(partition)
-      wanted.push({ topic, partition })
+      wanted.add({ topic, partition })
     }
   }
-  return wanted
+  return wanted.list
 }
 
 function handle(broker: BrokerServices, ctx: RequestContext<'OffsetFetch'>, request: Request): Response | Promise<Response> {

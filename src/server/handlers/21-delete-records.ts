@@ -9,7 +9,7 @@ import { uniquePartitions } from '../unique-partitions.ts'
 type Request = RequestOf<'DeleteRecords'>
 type Response = ResponseInput<'DeleteRecords'>
 
-function requested(request: Request): DeleteRecordsEntry[] {
+function requested(request: Request): readonly DeleteRecordsEntry[] {
   return uniquePartitions(
     request.topics.flatMap(({ topic, partitions }) => partitions.map(({ partition, offset }) => ({ topic, partition, offset }))),
   )

@@ -6,7 +6,7 @@ import { uniquePartitions } from '../unique-partitions.ts'
 type Request = RequestOf<'AlterReplicaLogDirs'>
 type Response = ResponseInput<'AlterReplicaLogDirs'>
 
-function movesOf(request: Request): LogDirMove[] {
+function movesOf(request: Request): readonly LogDirMove[] {
   return uniquePartitions(
     request.logDirs.flatMap(({ logDir, topics }) =>
       topics.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition, logDir }))),

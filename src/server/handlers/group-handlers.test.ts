@@ -165,6 +165,27 @@ test('a failure of the group stands in the partitions before version 2, above th
   assert.deepEqual([fetch(2).errorCode, fetch(2).responses], [ErrorCode.NOT_COORDINATOR, []])
 })
 
+test('offsets of a partition that is named twice are fetched once, at its first place', async () => {
+  const made = await broker()
+  // More than are looked up in one step.
+  const ids = Array.from({ length: 200 }, (_, i) => 199 - i)
+  const partitions = [...ids, ...ids].map((partition) => ({ partition }))
+  const request = { groupId: 'g', topics: ['t', 'u', 't'].map((topic) => ({ topic, partitions })) }
+  for (const version of [0, 1]) {
+    const { response } = await answered(call(offsetFetch, made.services, request, { version }))
+    const { responses } = response as unknown as {
+      responses: { topic: string; partitionResponses: { partition: number }[] }[]
+    }
+    assert.deepEqual(
+      responses.map(({ topic, partitionResponses }) => [topic, partitionResponses.map(({ partition }) => partition)]),
+      [
+        ['t', ids],
+        ['u', ids],
+      ],
+    )
+  }
+})
+
 test('version 0 of JoinGroup has the session timeout for rebalances', async () => {
   const made = await broker()
   const request = { groupId: 'g', sessionTimeout: 7000, rebalanceTimeout: -1, memberId: '', protocolType: 'consumer' }
