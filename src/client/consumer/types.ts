@@ -1,9 +1,11 @@
 /** The consumer as its users see it. */
 import type { EpochMillis, Millis, TopicPartition } from '../../base/ids.ts'
-import type { RecordHeader } from '../../protocol/records/index.ts'
+import type { RawVisitor, RecordHeader } from '../../protocol/records/index.ts'
 import type { KafkaException } from '../errors.ts'
 import type { PartitionMetadata } from '../metadata/types.ts'
 import type { MetricValue, OffsetAndMetadata, TopicPartitionOffset } from '../producer/types.ts'
+
+export type { RawVisitor }
 
 /** One record. Key and value are deserialized (or viewed) when they are looked at, once. */
 export interface ConsumerRecord<K = Buffer | null, V = Buffer | null> {
@@ -34,16 +36,6 @@ export interface RecordBatch<K = Buffer | null, V = Buffer | null> extends Itera
    */
   forEachRaw(visit: RawVisitor): void
 }
-
-export type RawVisitor = (
-  buffer: Buffer,
-  keyStart: number,
-  keyEnd: number,
-  valueStart: number,
-  valueEnd: number,
-  offset: number,
-  timestamp: EpochMillis,
-) => void
 
 /** What a poll returns: by partition, and all in turn. */
 export interface ConsumerRecords<K = Buffer | null, V = Buffer | null> extends Iterable<ConsumerRecord<K, V>> {

@@ -24,6 +24,7 @@ export {
   lengthAt,
   offsetAt,
   placeOf,
+  type RawVisitor,
   RecordRun,
   timestampAt,
   valueFieldAt,

@@ -1,4 +1,5 @@
 import { getInt32, getInt64, int64Add } from '../../base/bytes.ts'
+import type { EpochMillis } from '../../base/ids.ts'
 import { readVarint, readVarlong } from '../../base/varint.ts'
 import { batchSize, NO_TIMESTAMP } from './batch.ts'
 
@@ -193,19 +194,19 @@ export function valueFieldAt(run: RecordRun, place: number): number {
   return dataAt(run, keyField) + Math.max(0, lengthAt(run, keyField))
 }
 
-/** Bytes `[start, end)` of the buffer, -1 for null. */
-export type RunVisitor = (
+/** Key and value are bytes `[start, end)` of the buffer, -1 for null. */
+export type RawVisitor = (
   buffer: Buffer,
   keyStart: number,
   keyEnd: number,
   valueStart: number,
   valueEnd: number,
   offset: number,
-  timestamp: number,
+  timestamp: EpochMillis,
 ) => void
 
 /** All records of a run, in one piece for the usual one: calls would cost as much again. */
-export function visitRun(run: RecordRun, visit: RunVisitor): void {
+export function visitRun(run: RecordRun, visit: RawVisitor): void {
   if (!run.isExact) return visitUnusual(run, visit)
   const { buffer, count, base, stamp, hasOneStamp } = run
   let at = run.start
@@ -253,7 +254,7 @@ function afterHeaders(buffer: Buffer, position: number): number {
   return source.position
 }
 
-function visitUnusual(run: RecordRun, visit: RunVisitor): void {
+function visitUnusual(run: RecordRun, visit: RawVisitor): void {
   const { buffer } = run
   let next = run.start
   for (let i = 0; i < run.count; i++) {
