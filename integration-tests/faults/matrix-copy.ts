@@ -2,20 +2,18 @@
  * Consume, transform, produce: reads a topic as read_committed and writes each record to the same partition of another, with the read
  * offsets in the same transaction. After anything unclear it initializes anew and goes on from the committed offsets (hole H9 of the protocol).
  */
-import { ErrorCode } from '../../src/protocol/errors.ts'
 import type { Breakage } from '../../src/sim/canaries.ts'
 import type { SimClient } from '../../src/sim/client.ts'
 import { NO_ANSWER } from '../../src/sim/client.ts'
 import { fetchFrom } from '../../src/sim/consumer.ts'
 import type { GroupHistory } from '../../src/sim/group-history.ts'
 import type { History } from '../../src/sim/history.ts'
-import { produceTo, RETRIABLE } from '../../src/sim/producer.ts'
+import { TransactionalId } from '../../src/sim/transactional-id.ts'
 
 /** Client, group and transactional id. */
 export const COPY = 'copy'
 const AT_ONCE = 20
 const TIMEOUT_MS = 5000
-const TRIES = 20
 
 export interface CopyOptions {
   readonly from: string
@@ -23,14 +21,6 @@ export interface CopyOptions {
   readonly partitions: number
   readonly breaks: ReadonlySet<Breakage>
 }
-
-interface Session {
-  readonly producerId: number
-  readonly producerEpoch: number
-  readonly sequences: number[]
-}
-
-type Answer = { readonly errorCode: number }
 
 export async function runCopy(client: SimClient, history: History, groups: GroupHistory, options: CopyOptions): Promise<void> {
   await new Copy(client, history, groups, options).run()
@@ -41,7 +31,7 @@ class Copy {
   readonly #history: History
   readonly #groups: GroupHistory
   readonly #options: CopyOptions
-  readonly #coordinators = new Map<0 | 1, number>()
+  readonly #id: TransactionalId
   #number = 0
 
   constructor(client: SimClient, history: History, groups: GroupHistory, options: CopyOptions) {
@@ -49,77 +39,41 @@ class Copy {
     this.#history = history
     this.#groups = groups
     this.#options = options
+    this.#id = new TransactionalId(client, COPY)
   }
 
   async run(): Promise<void> {
     const { partitions } = this.#options
     while (!this.#client.isOver) {
-      const session = await this.#init()
-      const positions = session === undefined ? undefined : await this.#committed()
-      if (session === undefined || positions === undefined) {
+      const positions = (await this.#id.init(TIMEOUT_MS)) ? await this.#committed() : undefined
+      if (positions === undefined) {
         await this.#client.sleep(100)
         continue
       }
       for (let isClear = true; isClear && !this.#client.isOver; ) {
         for (let partition = 0; isClear && partition < partitions; partition++)
-          isClear = await this.#copySome(session, positions, partition)
+          isClear = await this.#copySome(positions, partition)
         await this.#client.sleep(20)
       }
     }
     // What is open is aborted by the next owner of the id.
     this.#client.isOver = false
-    await this.#init()
+    await this.#id.init(TIMEOUT_MS)
     this.#client.isOver = true
-  }
-
-  /** Asks a coordinator (0: of the group, 1: of transactions) until something is not to be retried. Undefined: no clear answer. */
-  async #ask<T extends Answer>(type: 0 | 1, send: (broker: number) => Promise<T | typeof NO_ANSWER>): Promise<T | undefined> {
-    for (let tries = 0; tries < TRIES && !this.#client.isOver; tries++) {
-      const known = this.#coordinators.get(type) ?? (await this.#client.coordinator(COPY, type))
-      if (known !== undefined) {
-        this.#coordinators.set(type, known)
-        const answer = await send(known)
-        if (answer === NO_ANSWER) {
-          this.#coordinators.delete(type)
-          return undefined
-        }
-        if (!RETRIABLE.has(answer.errorCode)) return answer
-        if (answer.errorCode !== ErrorCode.CONCURRENT_TRANSACTIONS) this.#coordinators.delete(type)
-      }
-      await this.#client.sleep(100)
-    }
-    return undefined
-  }
-
-  async #init(): Promise<Session | undefined> {
-    const request = { transactionalId: COPY, transactionTimeoutMs: TIMEOUT_MS }
-    const answer = await this.#ask(1, (broker) => this.#client.call(broker, 'InitProducerId', request, (one) => one))
-    if (answer === undefined || answer.errorCode !== 0) return undefined
-    const { producerId, producerEpoch } = answer
-    return { producerId, producerEpoch, sequences: new Array<number>(this.#options.partitions).fill(0) }
   }
 
   /** Where the transactions that are decided have come to. */
   async #committed(): Promise<number[] | undefined> {
     const { from, partitions } = this.#options
-    const all = Array.from({ length: partitions }, (_, partition) => ({ partition }))
-    const floors = all.map(({ partition }) => this.#groups.floor(COPY, `${from}-${partition}`))
-    const request = { groupId: COPY, topics: [{ topic: from, partitions: all }] }
-    const answer = await this.#ask(0, (broker) =>
-      this.#client.call(broker, 'OffsetFetch', request, ({ errorCode, responses }) => ({
-        errorCode: errorCode || (responses[0]?.partitionResponses.find((one) => one.errorCode !== 0)?.errorCode ?? 0),
-        offsets: new Map(responses[0]?.partitionResponses.map(({ partition, offset }) => [partition, Math.max(0, offset)])),
-      })),
-    )
-    if (answer === undefined || answer.errorCode !== 0) return undefined
-    const offsets = all.map(({ partition }) => answer.offsets.get(partition) ?? 0)
-    for (const [partition, offset] of offsets.entries())
-      this.#groups.fetched(COPY, `${from}-${partition}`, offset, floors[partition]!)
+    const all = Array.from({ length: partitions }, (_, partition) => `${from}-${partition}`)
+    const floors = all.map((partition) => this.#groups.floor(COPY, partition))
+    const offsets = await this.#id.committedOffsets(from, partitions)
+    for (const [i, offset] of offsets?.entries() ?? []) this.#groups.fetched(COPY, all[i]!, offset, floors[i]!)
     return offsets
   }
 
   /** One transaction with the next records of a partition, or nothing when there are none. False: initialize anew. */
-  async #copySome(session: Session, positions: number[], partition: number): Promise<boolean> {
+  async #copySome(positions: number[], partition: number): Promise<boolean> {
     const { from, to } = this.#options
     const at = positions[partition]!
     const fetched = await fetchFrom(this.#client, from, partition, at, true)
@@ -138,87 +92,25 @@ class Copy {
     transaction.outcome = 'aborted'
     const values = records.map(([offset, value]) => {
       const copied = `${COPY}:${this.#number} ${offset} ${value}`
-      const about = { topic: to, partition, producer: COPY, kind: 'transactional', transaction: transaction.id } as const
-      this.#history.send(copied, { ...about, number: this.#number++ })
-      transaction.values.push(copied)
+      this.#history.sendIn(transaction, copied, to, partition, this.#number++)
       return copied
     })
     const isApart = this.#options.breaks.has('offsetsApart')
-    if (isApart && !(await this.#commitApart(partition, next))) return false
-    if (!(await this.#addPartition(session, partition))) return false
-    if (!(await this.#produce(session, partition, values))) return false
-    if (!isApart && !(await this.#sendOffset(session, partition, next))) return false
+    // Broken: outside of the transaction, and before it.
+    if (isApart && !(await this.#id.commitOffsetApart(from, partition, next))) return false
+    if (!(await this.#id.addPartition(to, partition))) return false
+    const offset = await this.#id.produce(to, partition, values)
+    if (offset === undefined) return false
+    this.#history.ackBatch(values, offset)
+    if (!isApart && !(await this.#id.sendOffset(from, partition, next))) return false
     transaction.outcome = 'unknown'
-    const generation = `${session.producerId}/${session.producerEpoch}`
-    if (!(await this.#commit(session))) {
-      this.#groups.unclear(COPY, `${from}-${partition}`, generation, next)
+    if ((await this.#id.end(true))?.errorCode !== 0) {
+      this.#groups.unclear(COPY, `${from}-${partition}`, this.#id.generation, next)
       return false
     }
     transaction.outcome = 'committed'
-    this.#groups.committed(COPY, `${from}-${partition}`, generation, next)
+    this.#groups.committed(COPY, `${from}-${partition}`, this.#id.generation, next)
     positions[partition] = next
     return true
-  }
-
-  async #addPartition({ producerId, producerEpoch }: Session, partition: number): Promise<boolean> {
-    const topics = [{ topic: this.#options.to, partitions: [partition] }]
-    const answer = await this.#ask(1, (broker) =>
-      this.#client.call(
-        broker,
-        'AddPartitionsToTxn',
-        { transactionalId: COPY, producerId, producerEpoch, topics },
-        ({ errors }) => ({ errorCode: errors[0]?.partitionErrors[0]?.errorCode ?? -1 }),
-      ),
-    )
-    return answer?.errorCode === 0
-  }
-
-  async #produce(session: Session, partition: number, values: readonly string[]): Promise<boolean> {
-    const { producerId, producerEpoch, sequences } = session
-    const batch = { partition, values, producerId, producerEpoch, baseSequence: sequences[partition]!, transactionalId: COPY }
-    for (let tries = 0; tries < TRIES && !this.#client.isOver; tries++) {
-      const result = await produceTo(this.#client, this.#options.to, -1, batch)
-      if (result !== NO_ANSWER) {
-        if (result.error === 0 || result.error === ErrorCode.DUPLICATE_SEQUENCE_NUMBER) {
-          sequences[partition]! += values.length
-          for (const [i, value] of values.entries()) this.#history.ack(value, result.offset < 0 ? -1 : result.offset + i)
-          return true
-        }
-        if (!RETRIABLE.has(result.error)) return false
-      }
-      await this.#client.sleep(100)
-    }
-    return false
-  }
-
-  async #sendOffset({ producerId, producerEpoch }: Session, partition: number, offset: number): Promise<boolean> {
-    const about = { transactionalId: COPY, producerId, producerEpoch, groupId: COPY }
-    const added = await this.#ask(1, (broker) => this.#client.call(broker, 'AddOffsetsToTxn', about, (one) => one))
-    if (added?.errorCode !== 0) return false
-    const topics = [{ topic: this.#options.from, partitions: [{ partition, offset, metadata: null }] }]
-    const sent = await this.#ask(0, (broker) =>
-      this.#client.call(broker, 'TxnOffsetCommit', { ...about, topics }, (response) => ({
-        errorCode: response.topics[0]?.partitions[0]?.errorCode ?? -1,
-      })),
-    )
-    return sent?.errorCode === 0
-  }
-
-  /** Broken: outside of the transaction, and before it. */
-  async #commitApart(partition: number, offset: number): Promise<boolean> {
-    const topics = [{ topic: this.#options.from, partitions: [{ partition, offset, metadata: null }] }]
-    const request = { groupId: COPY, generationId: -1, memberId: '', topics }
-    const committed = await this.#ask(0, (broker) =>
-      this.#client.call(broker, 'OffsetCommit', request, ({ responses }) => ({
-        errorCode: responses[0]?.partitionResponses[0]?.errorCode ?? -1,
-      })),
-    )
-    return committed?.errorCode === 0
-  }
-
-  async #commit({ producerId, producerEpoch }: Session): Promise<boolean> {
-    const request = { transactionalId: COPY, producerId, producerEpoch, transactionResult: true }
-    const answer = await this.#ask(1, (broker) => this.#client.call(broker, 'EndTxn', request, (one) => one))
-    return answer?.errorCode === 0
   }
 }

@@ -62,11 +62,23 @@ export class History {
     this.sent.set(value, sent)
   }
 
+  /** Within a transaction: `number` among the values of its producer. */
+  sendIn(transaction: Transaction, value: string, topic: string, partition: number, number: number): void {
+    const { id, producer } = transaction
+    this.send(value, { topic, partition, producer, kind: 'transactional', number, transaction: id })
+    transaction.values.push(value)
+  }
+
   ack(value: string, offset: number): void {
     const sent = this.sent.get(value)
     if (sent === undefined) return
     this.counts.acks++
     this.acked.push({ topic: sent.topic, partition: sent.partition, offset, value, kind: sent.kind })
+  }
+
+  /** `offset`: of the first; -1: the broker says "duplicate" and does not tell where. */
+  ackBatch(values: readonly string[], offset: number): void {
+    for (const [i, value] of values.entries()) this.ack(value, offset < 0 ? -1 : offset + i)
   }
 
   /** A consumer was given a value. The same offset must have had it before. */

@@ -80,7 +80,7 @@ export async function runProducer(client: SimClient, history: History, options: 
       values,
     })
     if (result === NO_ANSWER || result.error !== 0) history.counts.failures++
-    else for (const [i, value] of values.entries()) history.ack(value, result.offset + i)
+    else history.ackBatch(values, result.offset)
   }
 }
 
@@ -123,7 +123,7 @@ async function runIdempotent(client: SimClient, history: History, options: Produ
     const offset = await untilTold(client, options, batch)
     if (offset === undefined) return
     stream.sequence += values.length
-    for (const [i, value] of values.entries()) history.ack(value, offset < 0 ? -1 : offset + i)
+    history.ackBatch(values, offset)
   }
 }
 
