@@ -1,17 +1,15 @@
 /** The brokers and the ZooKeeper of `bench.ts`, from the distribution, in a temporary folder. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { freePorts } from '../harness/brokers.ts'
+import { cpuSeconds, residentBytes } from '../harness/process-figures.ts'
 import { BenchConnection } from './bench-connection.ts'
 
 const LIBS = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'dist', 'kafka', 'libs')
-/** Kernel clock ticks per second in /proc. */
-const TICKS = 100
-const PAGE_BYTES = 4096
 
 /** Pages are used again instead of first touched: on a virtual machine a log that only grows measures the hypervisor. */
 const RECYCLE = {
@@ -32,27 +30,6 @@ export interface BenchCluster {
   createTopic(name: string, partitions: number, configs: Readonly<Record<string, string>>): Promise<void>
   connectToLeader(topic: string, partition: number): Promise<BenchConnection>
   stop(): Promise<void>
-}
-
-async function freePort(): Promise<number> {
-  return await new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number }
-      probe.close(() => resolve(port))
-    })
-  })
-}
-
-function processStat(pid: number): readonly string[] {
-  const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  return text.slice(text.lastIndexOf(')') + 2).split(' ')
-}
-
-function cpuOf(pid: number): number {
-  const fields = processStat(pid)
-  return (Number(fields[11]) + Number(fields[12])) / TICKS
 }
 
 class Program {
@@ -105,7 +82,7 @@ export async function startBenchCluster(
     rmSync(directory, { recursive: true, force: true })
   }
   try {
-    const zookeeperPort = await freePort()
+    const [zookeeperPort = 0] = await freePorts(1)
     const zookeeper = new Program(join(directory, 'zookeeper'), 'zookeeper.mjs', {
       dataDir: join(directory, 'zookeeper', 'data'),
       clientPort: zookeeperPort,
@@ -118,8 +95,7 @@ export async function startBenchCluster(
     const brokers: Program[] = []
     const starts: { ms: number; cpuSeconds: number }[] = []
     for (let id = 0; id < size; id++) {
-      const port = await freePort()
-      const metricsPort = await freePort()
+      const [port = 0, metricsPort = 0] = await freePorts(2)
       metricsPorts.push(metricsPort)
       const home = join(directory, `broker-${id}`)
       const began = performance.now()
@@ -134,7 +110,7 @@ export async function startBenchCluster(
       })
       programs.push(broker)
       await broker.says(/\[KafkaServer id=\d+\] started/)
-      starts.push({ ms: performance.now() - began, cpuSeconds: cpuOf(broker.pid) })
+      starts.push({ ms: performance.now() - began, cpuSeconds: cpuSeconds(broker.pid) })
       brokers.push(broker)
       ports.push(port)
     }
@@ -164,8 +140,8 @@ function clusterOf(
     }
   }
   return {
-    cpuSeconds: () => brokers.reduce((sum, { pid }) => sum + cpuOf(pid), 0),
-    residentBytes: () => brokers.reduce((sum, { pid }) => sum + Number(processStat(pid)[21]) * PAGE_BYTES, 0),
+    cpuSeconds: () => brokers.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0),
+    residentBytes: () => brokers.reduce((sum, { pid }) => sum + residentBytes(pid), 0),
     createTopic: async (topic, numPartitions, configs) => {
       let controllerId = -1
       while (controllerId < 0) {

@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eventually, freePorts } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
+import { residentBytes } from '../harness/process-figures.ts'
 import { ask } from '../harness/wire.ts'
 import type { BenchCluster } from './bench-cluster.ts'
 import { BenchConnection } from './bench-connection.ts'
@@ -28,11 +29,6 @@ async function startWith(script: string, options: Parameters<typeof TestCluster.
     if (before === undefined) delete process.env['NODE_OPTIONS']
     else process.env['NODE_OPTIONS'] = before
   }
-}
-
-function residentBytes(pidFile: string): number {
-  const pid = readFileSync(pidFile, 'utf8')
-  return Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * 4096
 }
 
 const CONNECTIONS = 12
@@ -68,12 +64,13 @@ test('producers that are faster than the disk wait: the broker holds one request
       fetchBytes: 0,
     } as const
     const loops = await Promise.all(Array.from({ length: CONNECTIONS }, (_, i) => prepareLoop(served, workload, i)))
-    const before = residentBytes(pidFile)
+    const pid = Number(readFileSync(pidFile, 'utf8'))
+    const before = residentBytes(pid)
     for (const loop of loops) loop.begin()
     let most = 0
     for (let i = 0; i < 40; i++) {
       await Promise.race([sleep(150), ...loops.map(({ failure }) => failure)])
-      most = Math.max(most, residentBytes(pidFile))
+      most = Math.max(most, residentBytes(pid))
     }
     await ask(address, 'ApiVersions', 0, {})
     for (const loop of loops) loop.close()

@@ -9,7 +9,6 @@
  * than `offsets.commit.timeout.ms` now and then), which is asked again and told on stderr. The brokers need a
  * `group.initial.rebalance.delay.ms` of a second or more, so that all members are in the first generation.
  */
-import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ByteReader, ByteWriter } from '../../src/base/bytes.ts'
@@ -17,6 +16,7 @@ import type { ApiName, RequestInput, ResponseOf } from '../../src/protocol/apis/
 import { apis } from '../../src/protocol/apis/index.ts'
 import { ErrorCode, errorName } from '../../src/protocol/errors.ts'
 import { BatchBuilder } from '../../src/protocol/records/builder.ts'
+import { cpuSeconds } from '../harness/process-figures.ts'
 
 const TOPIC = 'coordinators'
 const PARTITIONS = 6
@@ -160,13 +160,9 @@ class System {
     return found
   }
 
-  /** Seconds that the brokers have used so far (clock ticks of 10 ms). */
+  /** What the brokers have used so far. */
   get cpuSeconds(): number {
-    const ticks = this.pids.map((pid) => {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-      return Number(fields[11]) + Number(fields[12])
-    })
-    return ticks.reduce((sum, one) => sum + one, 0) / 100
+    return this.pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0)
   }
 }
 

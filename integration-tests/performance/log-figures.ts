@@ -13,6 +13,7 @@ import { BatchBuilder } from '../../src/protocol/records/builder.ts'
 import type { BrokerProcess } from '../harness/brokers.ts'
 import { eventually } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
+import { cpuSeconds, openFiles, peakResidentBytes, residentBytes } from '../harness/process-figures.ts'
 import { ask } from '../harness/wire.ts'
 import { GenuineBroker } from '../system/genuine-broker.ts'
 
@@ -70,16 +71,7 @@ async function fill(address: string, topic: string, megabytes: number): Promise<
   }
 }
 
-function status(pid: number, field: string): number {
-  const match = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  return Math.round(Number(match?.[1] ?? 0) / 1024)
-}
-
-const openFiles = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
-const cpuSeconds = (pid: number): number => {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
+const inMegabytes = (bytes: number): number => Math.round(bytes / 1048576)
 
 function sizeOf(folder: string): number {
   let bytes = 0
@@ -129,7 +121,7 @@ async function recovery(broker: BrokerProcess, sides: readonly Side[], saved: st
     await side.start()
     const ms = Number(/Logs loading complete in (\d+) ms/.exec(side.log())![1])
     console.log(
-      `recovery scan, ${side.name}: ${megabytes} MB in ${ms} ms, ${Math.round((megabytes * 1000) / ms)} MB/s, peak ${status(side.pid(), 'VmHWM')} MB`,
+      `recovery scan, ${side.name}: ${megabytes} MB in ${ms} ms, ${Math.round((megabytes * 1000) / ms)} MB/s, peak ${inMegabytes(peakResidentBytes(side.pid()))} MB`,
     )
     await side.kill()
   }
@@ -146,7 +138,7 @@ async function compaction(broker: BrokerProcess, sides: readonly Side[], saved: 
     const indexed = /Indexed .*/.exec(side.log())![0]
     const cpu = (cpuSeconds(side.pid()) - before).toFixed(1)
     console.log(
-      `compaction, ${side.name}: ${mb} MB in ${seconds} s, ${rate} MB/s, ${cpu} CPU s, peak ${status(side.pid(), 'VmHWM')} MB; ${indexed}`,
+      `compaction, ${side.name}: ${mb} MB in ${seconds} s, ${rate} MB/s, ${cpu} CPU s, peak ${inMegabytes(peakResidentBytes(side.pid()))} MB; ${indexed}`,
     )
     console.log(`  left: ${(sizeOf(join(broker.logDirectory, 'c-0')) / 1048576).toFixed(1)} MB`)
     await side.kill()
@@ -162,7 +154,7 @@ async function manyPartitions(cluster: TestCluster, sides: readonly Side[], part
     const loading = /Logs loading complete in (\d+) ms/.exec(side.log())![1]
     await new Promise((resolve) => setTimeout(resolve, 10_000))
     console.log(
-      `${partitions} partitions after kill -9, ${side.name}: started in ${ms} ms (logs ${loading} ms), ${status(side.pid(), 'VmRSS')} MB, ${openFiles(side.pid())} open files, ${cpuSeconds(side.pid())} CPU s in the first 10 s`,
+      `${partitions} partitions after kill -9, ${side.name}: started in ${ms} ms (logs ${loading} ms), ${inMegabytes(residentBytes(side.pid()))} MB, ${openFiles(side.pid())} open files, ${cpuSeconds(side.pid())} CPU s in the first 10 s`,
     )
     await side.kill()
   }

@@ -8,15 +8,17 @@
  * pause for garbage collection, in milliseconds of time.
  */
 import assert from 'node:assert/strict'
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { type BrokerProcess, eventually, freePorts } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
+import { cpuSeconds, openFiles, residentBytes } from '../harness/process-figures.ts'
 import { ask } from '../harness/wire.ts'
 
 const BROKERS = 3
+const MIB = 1024 * 1024
 const TOPIC_PARTITIONS = 100
 /** Partitions of one CreateTopics. */
 const AT_ONCE = 1000
@@ -159,8 +161,7 @@ class Scale {
   }
 
   cpuOf({ child }: BrokerProcess): number {
-    const fields = readFileSync(`/proc/${child!.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
-    return (Number(fields[11]) + Number(fields[12])) / 100
+    return cpuSeconds(child!.pid!)
   }
 
   cpuSeconds(): number {
@@ -174,10 +175,10 @@ class Scale {
     await sleep(seconds * 1000)
     const share = (this.cpuSeconds() - before) / ((performance.now() - began) / 1000) / BROKERS
     const pids = this.#live.map(({ child }) => child!.pid!)
-    const resident = pids.map((pid) => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024)
+    const resident = pids.map((pid) => residentBytes(pid) / MIB)
     this.row['idle CPU %'] = (share * 100).toFixed(1)
     this.row['MB'] = Math.max(...resident).toFixed(0)
-    this.row['files'] = String(Math.max(...pids.map((pid) => readdirSync(`/proc/${pid}/fd`).length)))
+    this.row['files'] = String(Math.max(...pids.map(openFiles)))
   }
 
   /** From when its znode is gone until the others have become the leaders of what it led. */

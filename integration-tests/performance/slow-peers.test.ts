@@ -3,12 +3,12 @@
  * for. Its memory, what waits in it and its turns stay within bounds, and everything goes on when they do. Limits are counts, bytes and CPU: no times.
  */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { apis } from '../../src/protocol/apis/index.ts'
-import { type BrokerProcess, eventually, freePorts } from '../harness/brokers.ts'
+import { eventually, freePorts } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
+import { openFiles, residentBytes } from '../harness/process-figures.ts'
 import { ask } from '../harness/wire.ts'
 import type { BenchCluster } from './bench-cluster.ts'
 import { BenchConnection } from './bench-connection.ts'
@@ -18,10 +18,6 @@ import { openSlowReader } from './slow-reader.ts'
 const MIB = 1024 * 1024
 /** As in turns.test.ts: 20 is what is wanted. */
 const TURN_LIMIT_MS = 35
-
-function residentBytes({ child }: BrokerProcess): number {
-  return Number(readFileSync(`/proc/${child!.pid}/statm`, 'utf8').split(' ')[1]) * 4096
-}
 
 /** A broker's metrics page. Each look at it asks for the longest turn since the one before, so all looks go through here. */
 class Metrics {
@@ -91,7 +87,7 @@ test('acks=all with a follower that has stopped: few requests wait, memory is bo
     const [leader, follower] = [cluster.broker(0), cluster.broker(1)]
     follower.signal('SIGSTOP')
     const metrics = new Metrics(metricsPorts[0]!)
-    const before = residentBytes(leader)
+    const before = residentBytes(leader.child!.pid!)
     await metrics.longestTurn()
     const producers = await Promise.all(Array.from({ length: PRODUCERS }, (_, i) => produceAll(leader.options.port, i)))
     await eventually('every connection has as much waiting as it may', async () => {
@@ -102,7 +98,7 @@ test('acks=all with a follower that has stopped: few requests wait, memory is bo
       await sleep(100)
       most = Math.max(most, await metrics.value(WAITING_PRODUCES))
     }
-    const grown = residentBytes(leader) - before
+    const grown = residentBytes(leader.child!.pid!) - before
     const taking = await metrics.longestTurn()
     assert.deepEqual(
       producers.map(({ offsets }) => offsets.length),
@@ -153,7 +149,7 @@ test('consumers that take nothing of large fetches: memory and turns are bounded
     await cluster.createTopic('kept', PARTITIONS, 1)
     const served = { connectToLeader: () => BenchConnection.open(port) } as unknown as BenchCluster
     await fill(served, PARTITIONS, KEPT_BYTES)
-    const files = (): number => readdirSync(`/proc/${broker.child!.pid}/fd`).length
+    const files = (): number => openFiles(broker.child!.pid!)
     const consume = {
       name: 'consume',
       kind: 'consume',
@@ -171,13 +167,13 @@ test('consumers that take nothing of large fetches: memory and turns are bounded
     const all = (2 * KEPT_BYTES) / MIB
     await Promise.race([eventually('others read all of it', () => Promise.resolve(read() > all)), ...failures])
     const metrics = new Metrics(metricsPort!)
-    const before = { bytes: residentBytes(broker), files: files(), read: read() }
+    const before = { bytes: residentBytes(broker.child!.pid!), files: files(), read: read() }
     await metrics.longestTurn()
     const slow = Array.from({ length: SLOW_READERS }, () => openSlowReader(port, PARTITIONS, KEPT_BYTES))
     let most = 0
     for (let i = 0; i < 30; i++) {
       await Promise.race([sleep(100), ...failures])
-      most = Math.max(most, residentBytes(broker) - before.bytes)
+      most = Math.max(most, residentBytes(broker.child!.pid!) - before.bytes)
     }
     await Promise.race([
       eventually('others read all of it again', () => Promise.resolve(read() > before.read + all)),

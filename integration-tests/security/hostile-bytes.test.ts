@@ -3,11 +3,11 @@
  * serving others, and its memory does not follow the lengths that strangers claim.
  */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { after, before, describe, it } from 'node:test'
 import { kcat } from '../harness/brokers.ts'
 import { TestCluster } from '../harness/cluster.ts'
+import { residentBytes } from '../harness/process-figures.ts'
 
 /** Sends bytes; answers what came back until the broker closed or `waitMs` passed. */
 function send(port: number, bytes: Buffer, waitMs = 1500): Promise<{ closed: boolean; answer: Buffer }> {
@@ -58,10 +58,7 @@ describe('hostile bytes', () => {
   })
   after(() => cluster.close())
 
-  const residentMb = (): number => {
-    const status = readFileSync(`/proc/${cluster.broker(0).child?.pid}/status`, 'utf8')
-    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024
-  }
+  const residentMb = (): number => residentBytes(cluster.broker(0).child!.pid!) / 1048576
 
   const closing: Record<string, Buffer> = {
     'a length above socket.request.max.bytes': int32(1_000_001),

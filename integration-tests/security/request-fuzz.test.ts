@@ -4,12 +4,13 @@
  * SAMSA_FUZZ_CASES multiplies the work, SAMSA_FUZZ_SEED makes another corpus of it.
  */
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { eventually, kcat } from '../harness/brokers.ts'
 import { SMALL_INTERNAL_TOPICS, TestCluster } from '../harness/cluster.ts'
 import { golden } from '../harness/golden.ts'
+import { openFiles, residentBytes } from '../harness/process-figures.ts'
 import { Lane, Pulse, type Question, question, type Tally } from './request-flood.ts'
 
 const CASES = 12_000 * Number(process.env['SAMSA_FUZZ_CASES'] ?? 1)
@@ -73,9 +74,9 @@ describe('mutated requests', () => {
   })
   after(() => cluster.close())
 
-  const process_ = (): string => `/proc/${cluster.broker(0).child?.pid}`
-  const residentMb = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`${process_()}/status`, 'utf8'))?.[1] ?? 0) / 1024
-  const openSockets = (): number => readdirSync(`${process_()}/fd`).length
+  const pid = (): number => cluster.broker(0).child!.pid!
+  const residentMb = (): number => residentBytes(pid()) / 1048576
+  const openSockets = (): number => openFiles(pid())
 
   it('are answered or refused, and leave nothing behind', async (t) => {
     const frames = gunzipSync(readFileSync(golden('wire/frames.jsonl.gz')))

@@ -1,6 +1,6 @@
 /** Readers that ask for much and take nothing: what the broker holds for them is bounded, and others are served as ever. */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { connect } from 'node:net'
 import { after, before, describe, it } from 'node:test'
@@ -8,6 +8,7 @@ import { ByteReader, ByteWriter } from '../../src/base/bytes.ts'
 import { apis } from '../../src/protocol/apis/index.ts'
 import { BatchBuilder } from '../../src/protocol/records/builder.ts'
 import { TestCluster } from '../harness/cluster.ts'
+import { peakResidentBytes } from '../harness/process-figures.ts'
 import { ask } from '../harness/wire.ts'
 
 const MIB = 1024 * 1024
@@ -17,12 +18,6 @@ const READERS = 30
 const FETCH_VERSION = 5
 
 const isLinux = existsSync('/proc/self/status')
-
-/** The most memory that the process ever had in use. */
-function peakBytes(pid: number): number {
-  const line = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  return Number(line?.[1]) * 1024
-}
 
 function fetchFrame(): Buffer {
   const writer = new ByteWriter()
@@ -65,7 +60,7 @@ describe('slow readers', { skip: isLinux ? false : 'the peak of a process’s me
   it('thirty answers of 40 MB that nobody takes cost a piece each; then one is read, and it is whole', async () => {
     const broker = cluster.broker(0)
     const pid = broker.child!.pid!
-    const before = peakBytes(pid)
+    const before = peakResidentBytes(pid)
     for (let i = 0; i < READERS; i++) {
       const socket = connect(broker.options.port, '127.0.0.1')
       sockets.push(socket)
@@ -75,7 +70,7 @@ describe('slow readers', { skip: isLinux ? false : 'the peak of a process’s me
     }
     const others = await ask(broker.address, 'Metadata', 1, { topics: [TOPIC] })
     assert.equal(others.topicMetadata[0]?.errorCode, 0, 'others are served')
-    const grown = peakBytes(pid) - before
+    const grown = peakResidentBytes(pid) - before
     assert.ok(grown < 300 * MIB, `${Math.round(grown / MIB)} MiB more than before`)
 
     const chunks: Buffer[] = []

@@ -1,10 +1,11 @@
 import type { PartitionStateWrite } from '../../zk/store/types.ts'
+import { sameState } from '../../zk/znodes/partition-state.ts'
 import type { PartitionState } from '../../zk/znodes/types.ts'
 import type { ControllerContext, PartitionEntry } from './context.ts'
 import { movePartition } from './partition-machine.ts'
 import { inMapOrder } from './partition-order.ts'
 import { moveReplica } from './replica-machine.ts'
-import { sameState, stateOf } from './state-changes.ts'
+import { stateOf } from './state-changes.ts'
 import { type Term, throwIfOver } from './term.ts'
 
 export type InitialState = Omit<PartitionStateWrite, 'expectedVersion'>

@@ -1,4 +1,5 @@
 import type { PartitionStateWrite, PartitionStateWritten } from '../../zk/store/types.ts'
+import { sameState } from '../../zk/znodes/partition-state.ts'
 import type { PartitionState } from '../../zk/znodes/types.ts'
 import { assert } from '../base/assert.ts'
 import type { BrokerId } from '../base/ids.ts'
@@ -116,17 +117,6 @@ function nextState(
     controllerEpoch: ctx.epoch,
     expectedVersion: state.zkVersion,
   }
-}
-
-/** Same leader, epochs and ISR in order: 1.1's rule for recognising one's own write. */
-export function sameState(wanted: Omit<PartitionStateWrite, 'expectedVersion'>, state: PartitionState): boolean {
-  return (
-    wanted.leader === state.leader &&
-    wanted.leaderEpoch === state.leaderEpoch &&
-    wanted.controllerEpoch === state.controllerEpoch &&
-    wanted.isr.length === state.isr.length &&
-    wanted.isr.every((id, i) => id === state.isr[i])
-  )
 }
 
 /** No I/O: updates the partitions' entries and `results`. Answers the intents to decide again after another read. */

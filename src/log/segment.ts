@@ -417,28 +417,21 @@ export class LogSegment implements ByteSource {
   // ---------------------------------------------------------------- flush, delete
 
   /** fdatasync of all its files, off the loop. */
-  async datasync(): Promise<void> {
-    this.pin()
-    try {
-      await this.file().datasync()
-      await this.offsetIndex.datasync()
-      await this.timeIndex.datasync()
-      await this.txnIndex.datasync()
-    } catch (error) {
-      // Retention took the files away meanwhile: nothing is left to be made durable.
-      if (!this.#isRemoved) throw error
-    } finally {
-      this.unpin()
-    }
+  datasync(): Promise<void> {
+    return this.#datasync(() => [this.file(), this.offsetIndex, this.timeIndex, this.txnIndex])
   }
 
   /** Index entries that were written since the last sync; what `datasync` does beside the data. */
-  async datasyncIndexes(): Promise<void> {
+  datasyncIndexes(): Promise<void> {
+    return this.#datasync(() => [this.offsetIndex, this.timeIndex])
+  }
+
+  async #datasync(files: () => readonly Pick<DiskFile, 'datasync'>[]): Promise<void> {
     this.pin()
     try {
-      await this.offsetIndex.datasync()
-      await this.timeIndex.datasync()
+      for (const file of files()) await file.datasync()
     } catch (error) {
+      // Retention took the files away meanwhile: nothing is left to be made durable.
       if (!this.#isRemoved) throw error
     } finally {
       this.unpin()

@@ -1,4 +1,4 @@
-import type { BrokerId, Offset } from '../base/ids.ts'
+import type { BrokerId, Offset, TopicPartition } from '../base/ids.ts'
 import { DiskError } from '../ports/disk.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import type { Partition } from './partition.ts'
@@ -114,10 +114,11 @@ export class FetchRead {
   }
 }
 
-function failedFetch(wanted: FetchPartition, error: number): FetchPartitionResult {
+/** Nothing was read: why. */
+export function failedFetch({ topic, partition }: TopicPartition, error: number): FetchPartitionResult {
   return {
-    topic: wanted.topic,
-    partition: wanted.partition,
+    topic,
+    partition,
     error,
     highWatermark: -1,
     lastStableOffset: -1,

@@ -13,6 +13,7 @@ import {
   partitionPath,
   partitionStatePath,
   partitionsPath,
+  sameState,
   TOPICS_PATH,
   topicPath,
 } from '../znodes/index.ts'
@@ -208,18 +209,6 @@ async function readBack(
   const stored = tolerant(context, () => decodePartitionState(topic, partition, node.data ?? null, zkVersion))
   if (stored !== undefined && sameState(stored, wanted)) return { topic, partition, outcome: 'ok', zkVersion }
   return { topic, partition, outcome: refused, zkVersion }
-}
-
-type Written = Omit<PartitionState, 'zkVersion'>
-
-function sameState(a: Written, b: Written): boolean {
-  return (
-    a.leader === b.leader &&
-    a.leaderEpoch === b.leaderEpoch &&
-    a.controllerEpoch === b.controllerEpoch &&
-    a.isr.length === b.isr.length &&
-    a.isr.every((id, i) => id === b.isr[i])
-  )
 }
 
 /** Children first, in the order in which ZooKeeper names them, as 1.1; but the tree is read before and the deletions are pipelined. */

@@ -53,3 +53,14 @@ export function decodePartitionState(topic: string, partition: number, data: Buf
     zkVersion,
   }
 }
+
+/** Same leader, epochs and ISR in order: 1.1's rule for recognising one's own write. */
+export function sameState(a: Omit<PartitionState, 'zkVersion'>, b: Omit<PartitionState, 'zkVersion'>): boolean {
+  return (
+    a.leader === b.leader &&
+    a.leaderEpoch === b.leaderEpoch &&
+    a.controllerEpoch === b.controllerEpoch &&
+    a.isr.length === b.isr.length &&
+    a.isr.every((id, i) => id === b.isr[i])
+  )
+}

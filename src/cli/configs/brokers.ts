@@ -35,6 +35,11 @@ async function inFuture<T>(work: Promise<T>): Promise<T> {
 
 const targetOf = (broker: string): number | undefined => (broker === '' ? undefined : Number(broker))
 
+interface ResourceAnswer {
+  readonly errorCode: number
+  readonly errorMessage: string | null
+}
+
 /** What was set dynamically for a broker; of all brokers for an empty name. Throws `ToolError`. */
 export async function brokerEntries(cluster: BrokerCluster, broker: string): Promise<BrokerEntry[]> {
   const request = {
@@ -42,12 +47,7 @@ export async function brokerEntries(cluster: BrokerCluster, broker: string): Pro
     includeSynonyms: true,
   }
   const answer = await inFuture(cluster.ask(targetOf(broker), 'describeBrokerConfigs', 'DescribeConfigs', 1, request))
-  const resource = answer.resources[0]
-  if (resource === undefined || resource.errorCode !== 0)
-    throw new ToolError(
-      'java.util.concurrent.ExecutionException',
-      describeError(resource?.errorCode ?? -1, resource?.errorMessage ?? null),
-    )
+  const resource = onlyResource(answer)
   const source = broker === '' ? 'DYNAMIC_DEFAULT_BROKER_CONFIG' : 'DYNAMIC_BROKER_CONFIG'
   return resource.configEntries
     .filter((entry) => SOURCES[entry.configSource] === source)
@@ -59,9 +59,11 @@ export async function brokerEntries(cluster: BrokerCluster, broker: string): Pro
     }))
 }
 
-function describeError(code: number, message: string | null): string {
-  const { name, message: text } = brokerError(code, message)
-  return `${name}: ${text}`
+/** Of an answer about one resource. Throws `ToolError`. */
+function onlyResource<T extends ResourceAnswer>({ resources: [resource] }: { readonly resources: readonly T[] }): T {
+  if (resource?.errorCode === 0) return resource
+  const { name, message } = brokerError(resource?.errorCode ?? -1, resource?.errorMessage ?? null)
+  throw new ToolError('java.util.concurrent.ExecutionException', `${name}: ${message}`)
 }
 
 /** Replaces the broker's whole dynamic configuration. Throws `ToolError`. */
@@ -81,10 +83,5 @@ export async function setBrokerEntries(
     validateOnly: false,
   }
   const answer = await inFuture(cluster.ask(targetOf(broker), 'alterBrokerConfigs', 'AlterConfigs', 0, request))
-  const resource = answer.resources[0]
-  if (resource === undefined || resource.errorCode !== 0)
-    throw new ToolError(
-      'java.util.concurrent.ExecutionException',
-      describeError(resource?.errorCode ?? -1, resource?.errorMessage ?? null),
-    )
+  onlyResource(answer)
 }

@@ -3,6 +3,7 @@ import { RecordsCutError } from '../../log/records-cut.ts'
 import type { AbortedTransaction, RecordsSlice } from '../../log/types.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
 import { ErrorCode } from '../../protocol/errors.ts'
+import { failedFetch } from '../../replication/fetch-read.ts'
 import type { FetchPartition, FetchPartitionResult } from '../../replication/types.ts'
 import { convertForFetch, magicForFetch, messagesIn } from '../down-conversion.ts'
 import type { FetchContext, RequestedPartition } from '../fetch-session.ts'
@@ -33,19 +34,6 @@ function requestedPartitions(request: Request): RequestedPartition[] {
 
 function forgottenPartitions(request: Request): { topic: string; partition: number }[] {
   return request.forgettenTopicsData.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
-}
-
-function errorResult(topic: string, partition: number, error: number): FetchPartitionResult {
-  return {
-    topic,
-    partition,
-    error,
-    highWatermark: -1,
-    lastStableOffset: -1,
-    logStartOffset: -1,
-    records: undefined,
-    abortedTransactions: undefined,
-  }
 }
 
 /** A partition's data as it goes out: as stored, loaded from a cold disk, or converted to an older format. */
@@ -134,8 +122,7 @@ async function keepAll(outgoing: readonly Outgoing[], isOldReader: boolean, held
     if (one.status === 'fulfilled') continue
     if (!(one.reason instanceof RecordsCutError)) throw one.reason
     // Who truncates follows somebody: that is what the reader would be told now.
-    const { topic, partition } = outgoing[i]!.result
-    outgoing[i]!.result = errorResult(topic, partition, ErrorCode.NOT_LEADER_FOR_PARTITION)
+    outgoing[i]!.result = failedFetch(outgoing[i]!.result, ErrorCode.NOT_LEADER_FOR_PARTITION)
     outgoing[i]!.records = null
   }
 }
@@ -204,7 +191,7 @@ function handle(broker: BrokerServices, ctx: Context, request: Request): Handler
   const refused: FetchPartitionResult[] = []
   for (const one of context.partitions) {
     if (broker.metadataCache.hasTopic(one.topic)) readable.push(one)
-    else refused.push(errorResult(one.topic, one.partition, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
+    else refused.push(failedFetch(one, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
   }
   const { resting } = context
   if (readable.length === 0 && (resting === undefined || resting.size === 0)) {
@@ -230,7 +217,7 @@ function handle(broker: BrokerServices, ctx: Context, request: Request): Handler
 
 function fail(request: Request, error: number, apiVersion: number): Response {
   const outgoing = uniquePartitions(requestedPartitions(request)).map(
-    ({ topic, partition }): Outgoing => ({ result: errorResult(topic, partition, error), records: null, isConverted: false }),
+    (wanted): Outgoing => ({ result: failedFetch(wanted, error), records: null, isConverted: false }),
   )
   return fetchResponse(error, request.sessionId, outgoing, request, apiVersion)
 }
