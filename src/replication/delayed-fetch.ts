@@ -37,24 +37,24 @@ export class DelayedFetch {
 
   park(timers: TimerWheel, counters: ReplicationCounters): void {
     const partitions = this.#partitions
-    const { replicaId, resting } = this.#params
-    const isFollower = replicaId >= 0
+    const { resting } = this.#params
     if (resting !== undefined) resting.parked = this
-    for (let i = 0; i < partitions.length; i++) {
-      const partition = partitions[i]!
-      ;(isFollower ? partition.followerFetches : partition.consumerFetches).set(this, i)
-    }
+    for (let i = 0; i < partitions.length; i++) this.#waitingAt(partitions[i]!).set(this, i)
     this.#timer = timers.add(this.#params.maxWaitMs, () => {
-      if (isFollower) counters.expiredFollowerFetches++
+      if (this.#params.replicaId >= 0) counters.expiredFollowerFetches++
       else counters.expiredConsumerFetches++
       this.complete()
     })
   }
 
-  /** A partition of the follower's session rested until now. */
+  #waitingAt({ followerFetches, consumerFetches }: Partition): Map<DelayedFetch, number> {
+    return this.#params.replicaId >= 0 ? followerFetches : consumerFetches
+  }
+
+  /** A partition of the session rested until now. */
   adopt(wanted: FetchPartition, partition: Partition): void {
     if (this.#finished) return
-    partition.followerFetches.set(this, this.#wanted.length)
+    this.#waitingAt(partition).set(this, this.#wanted.length)
     this.#wanted.push(wanted)
     this.#partitions.push(partition)
   }
@@ -129,7 +129,6 @@ export class DelayedFetch {
     this.#timer?.cancel()
     const { resting } = this.#params
     if (resting?.parked === this) resting.parked = undefined
-    const isFollower = this.#params.replicaId >= 0
-    for (const partition of this.#partitions) (isFollower ? partition.followerFetches : partition.consumerFetches).delete(this)
+    for (const partition of this.#partitions) this.#waitingAt(partition).delete(this)
   }
 }

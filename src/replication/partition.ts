@@ -17,7 +17,7 @@ import { doubtOf } from './old-orders.ts'
 import type { Rest } from './resting.ts'
 import { isThrottledReplica } from './throttle.ts'
 import type { TopicTraffic } from './traffic.ts'
-import type { FetchPartition, FetchPartitionResult, PartitionView, StoredState } from './types.ts'
+import type { FetchPartitionResult, PartitionView, StoredState } from './types.ts'
 
 export type Role = 'none' | 'leader' | 'follower'
 
@@ -61,7 +61,7 @@ export class Partition implements PartitionView {
   /** Parked fetches with the index of this partition in each; followers wait for the log end, consumers for the high watermark. */
   readonly followerFetches = new Map<DelayedFetch, number>()
   readonly consumerFetches = new Map<DelayedFetch, number>()
-  /** Sessions of followers that have everything: `wake` before that changes. */
+  /** Sessions of readers that have everything: `wake` before that changes. */
   readonly rests: Rest[] = []
   readonly #env: ReplicationEnvironment
   /** Records of later epochs than ours are from before the epochs started again. */
@@ -302,16 +302,7 @@ export class Partition implements PartitionView {
     return undefined
   }
 
-  /** The follower's replica if it has everything, and was told so: only news could change that. Undefined: its fetches have to be looked at. */
-  idleReplica(id: BrokerId, { sentHighWatermark, sentLogStartOffset }: FetchPartition): RemoteReplica | undefined {
-    const replica = this.role === 'leader' ? this.remote(id) : undefined
-    if (replica === undefined || !replica.counted || !replica.aligned) return undefined
-    const { logEndOffset, highWatermark, logStartOffset } = this.requireLog()
-    const isTold = sentHighWatermark === highWatermark && sentLogStartOffset === logStartOffset
-    return isTold && highWatermark === logEndOffset && replica.logEndOffset === logEndOffset ? replica : undefined
-  }
-
-  /** Something is about to change: the next fetch of each follower looks at the partition again. */
+  /** Something is about to change: the next fetch of each session looks at the partition again. */
   readonly wake = (): void => {
     if (this.rests.length > 0) for (const rest of this.rests.splice(0)) rest.session.woken(rest)
   }

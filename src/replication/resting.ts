@@ -12,17 +12,30 @@ export interface Rest {
   readonly session: RestingPartitions
   readonly wanted: FetchPartition
   readonly partition: Partition
-  readonly replica: RemoteReplica
+  /** Of a follower. */
+  readonly replica: RemoteReplica | undefined
+}
+
+/** The reader has everything of a led partition, and was told so: only news could change that. */
+function isIdle(partition: Partition, wanted: FetchPartition): boolean {
+  if (!partition.isLeader) return false
+  // Where records were just sent others may come: to rest and to be woken costs more than to be looked at.
+  if (wanted.sentRecords) return false
+  const { logEndOffset, highWatermark, logStartOffset } = partition.requireLog()
+  if (wanted.sentHighWatermark !== highWatermark || wanted.sentLogStartOffset !== logStartOffset) return false
+  // Who reads committed records only is not beyond the last stable offset: it has everything when no transaction is open.
+  return wanted.fetchOffset === logEndOffset && highWatermark === logEndOffset
 }
 
 /**
- * Partitions of a follower's fetch session of which the follower has everything, and was told so: each of its fetches says of them that this is
+ * Partitions of a fetch session of which the follower or consumer has everything, and was told so: each of its fetches says of them that this is
  * still so, and their answer nothing. They are looked at again when something of them changes: the partition calls `wake` before it appends
  * and when its log start, its role or its ISR changes. Until then a fetch costs nothing for them.
  */
 export class RestingPartitions {
+  /** Negative: a consumer. */
   readonly replicaId: BrokerId
-  /** The follower's last fetch: then it had everything of all of them. */
+  /** A follower's last fetch: then it had everything of all of them. */
   lastFetch: Millis = Number.NEGATIVE_INFINITY
   /** The session's fetch that waits: it takes over whoever wakes. */
   parked: DelayedFetch | undefined
@@ -46,7 +59,7 @@ export class RestingPartitions {
     for (const [traffic, partitions] of this.#topics) traffic.totalFetchRequests += partitions
   }
 
-  /** Of a fetch that was read, and noted as its follower's: who may rest does, the others are left to wait or to be answered. */
+  /** Of a fetch that was read, and noted if it is a follower's: who may rest does, the others are left to wait or to be answered. */
   settleDown(
     params: FetchParams,
     partitions: readonly (Partition | undefined)[],
@@ -59,9 +72,7 @@ export class RestingPartitions {
       const { error, records } = results[i]!
       const partition = partitions[i]
       const isEmpty = error === ErrorCode.NONE && records === undefined
-      const replica = isEmpty ? partition?.idleReplica(this.replicaId, wanted) : undefined
-      if (partition !== undefined && replica !== undefined) this.#rest({ session: this, wanted, partition, replica })
-      else {
+      if (!isEmpty || partition === undefined || !this.#settles(wanted, partition)) {
         left.push(wanted)
         leftPartitions.push(partition)
       }
@@ -71,16 +82,22 @@ export class RestingPartitions {
       : { params: { ...params, partitions: left }, partitions: leftPartitions }
   }
 
-  #rest(rest: Rest): void {
-    const { wanted, partition, replica } = rest
+  /** True: it rests from now on. */
+  #settles(wanted: FetchPartition, partition: Partition): boolean {
+    if (!isIdle(partition, wanted)) return false
+    const isFollower = this.replicaId >= 0
+    const replica = isFollower ? partition.remote(this.replicaId) : undefined
+    if (isFollower && !(replica?.counted && replica.aligned)) return false
+    const rest = { session: this, wanted, partition, replica }
     this.#rests.set(wanted, rest)
     this.#topics.set(partition.traffic, (this.#topics.get(partition.traffic) ?? 0) + 1)
     partition.rests.push(rest)
-    replica.resting = this
+    if (replica !== undefined) replica.resting = this
     this.#onMove(wanted, true)
+    return true
   }
 
-  /** The follower names it in a request, or does not want it any more. */
+  /** The reader names it in a request, or does not want it any more. */
   wake(wanted: FetchPartition): void {
     const rest = this.#rests.get(wanted)
     if (rest === undefined) return
@@ -99,7 +116,7 @@ export class RestingPartitions {
     const others = this.#topics.get(partition.traffic)! - 1
     if (others > 0) this.#topics.set(partition.traffic, others)
     else this.#topics.delete(partition.traffic)
-    if (replica.resting === this) {
+    if (replica?.resting === this) {
       replica.resting = undefined
       replica.noteFetch(replica.logEndOffset, replica.logStartOffset, replica.logEndOffset, this.lastFetch)
     }

@@ -105,6 +105,7 @@ export interface FetchPartition {
   /** In a session: what the reader was told last, and the partition's place in the order of reading. */
   readonly sentHighWatermark?: Offset
   readonly sentLogStartOffset?: Offset
+  readonly sentRecords?: boolean
   readonly place?: number
 }
 

@@ -134,9 +134,13 @@ test('sessions that make room for others are counted', () => {
 test('what rests is not read, keeps its place, and is let go with its session', () => {
   const cache = new FetchSessionCache({ slots: 10, now: () => 0, rng: countingRng() })
   const replica = new RemoteReplica(1)
-  const partition = { rests: [] as Rest[], traffic: new TopicTraffic(), idleReplica: () => replica } as unknown as Partition
+  Object.assign(replica, { counted: true, aligned: true })
+  const log = { logEndOffset: 0, highWatermark: 0, logStartOffset: 0 }
+  const of = { isLeader: true, remote: () => replica, requireLog: () => log }
+  const partition = { rests: [] as Rest[], traffic: new TopicTraffic(), ...of } as unknown as Partition
   const asked = ['a-0@0', 'b-0@0', 'c-0@0'].map(parsePartition)
-  const results = asked.map((one) => readState(one, { 'a-0': 'hw 0 start 0 value bytes 0' }))
+  const empty = 'hw 0 start 0 value bytes 0'
+  const results = asked.map((one) => readState(one, { 'a-0': empty, 'b-0': empty }))
   const { sessionId } = cache.context(0, 0, asked, [], 1).finish(results)
   const read = (epoch: number, replicaId = 1): { names: string[]; context: FetchContext } => {
     const context = cache.context(sessionId, epoch, [], [], replicaId)

@@ -28,7 +28,7 @@ export interface AnsweredPartition {
 export interface FetchContext {
   /** FETCH_SESSION_ID_NOT_FOUND or INVALID_FETCH_SESSION_EPOCH: answer this with session id 0 and nothing else. */
   readonly error: number
-  /** To read, in this order; those of a follower that rest are not among them. */
+  /** To read, in this order; those that rest are not among them. */
   readonly partitions: readonly RequestedPartition[]
   readonly resting?: RestingPartitions | undefined
   /** Called once with the results; creates or advances the session and picks what is sent. */
@@ -56,6 +56,7 @@ interface CachedPartition {
   maxBytes: number
   sentHighWatermark: number
   sentLogStartOffset: number
+  sentRecords: boolean
   /** Those with lower ones are read first. */
   place: number
 }
@@ -72,8 +73,7 @@ interface Session {
   /** The same as a list, until they change. */
   list: readonly CachedPartition[] | undefined
   lastPlace: number
-  /** Of a follower's. */
-  readonly resting: RestingPartitions | undefined
+  readonly resting: RestingPartitions
   epoch: number
   /** Size when the age classes were computed. 1.1 recomputes them only when the number of partitions changes. */
   cachedSize: number
@@ -84,7 +84,7 @@ interface Session {
 function add(session: Session, requested: RequestedPartition): void {
   const { topic, partition, fetchOffset, logStartOffset, maxBytes } = requested
   const key = partitionKey(topic, partition)
-  const sent = { sentHighWatermark: -1, sentLogStartOffset: -1 }
+  const sent = { sentHighWatermark: -1, sentLogStartOffset: -1, sentRecords: false }
   const added = { key, topic, partition, fetchOffset, logStartOffset, maxBytes, ...sent, place: ++session.lastPlace }
   session.partitions.set(key, added)
   session.awake.set(key, added)
@@ -118,7 +118,8 @@ function listOf(session: Session): readonly CachedPartition[] {
 
 /** Must the result be sent, given what was sent before? Remembers what is sent. An error makes the partition new again. */
 function noteAnswer(partition: CachedPartition, result: AnsweredPartition): boolean {
-  let mustSend = result.error !== ErrorCode.NONE || (result.records !== undefined && result.records.size > 0)
+  partition.sentRecords = result.records !== undefined && result.records.size > 0
+  let mustSend = result.error !== ErrorCode.NONE || partition.sentRecords
   if (partition.sentHighWatermark !== result.highWatermark || partition.sentLogStartOffset !== result.logStartOffset)
     mustSend = true
   partition.sentHighWatermark = result.error === ErrorCode.NONE ? result.highWatermark : -1
@@ -163,7 +164,7 @@ export class FetchSessionCache {
 
   /** Every partition of every session is looked at by its next fetch. */
   wakeAll(): void {
-    for (const { resting } of this.#sessions.values()) resting?.wakeAll()
+    for (const { resting } of this.#sessions.values()) resting.wakeAll()
   }
 
   /** `epoch` and `sessionId` as the request says; requests before v7 have -1 and 0. `replicaId`: negative from consumers. */
@@ -203,9 +204,9 @@ export class FetchSessionCache {
     forgotten: readonly { readonly topic: string; readonly partition: number }[],
     replicaId: number,
   ): FetchContext {
-    // What rests does so by the word of the follower that opened the session.
-    const resting = session.resting?.replicaId === replicaId ? session.resting : undefined
-    if (resting === undefined) session.resting?.wakeAll()
+    // What rests does so by the word of the reader that opened the session.
+    const resting = session.resting.replicaId === replicaId ? session.resting : undefined
+    if (resting === undefined) session.resting.wakeAll()
     change(session, requested, forgotten)
     if (session.partitions.size === 0) {
       this.#drop(session.id)
@@ -236,7 +237,7 @@ export class FetchSessionCache {
   #drop(sessionId: number): void {
     const session = this.#sessions.get(sessionId)
     this.#sessions.delete(sessionId)
-    session?.resting?.wakeAll()
+    session?.resting.wakeAll()
   }
 
   #create(replicaId: number, size: number): Session | undefined {
@@ -244,19 +245,16 @@ export class FetchSessionCache {
     if (this.#sessions.size >= this.#slots && !this.#evictFor(privileged, size)) return undefined
     let id = this.#rng.int(1, MAX_INT)
     while (this.#sessions.has(id)) id = this.#rng.int(1, MAX_INT)
-    const partitions = new Map<string, CachedPartition>()
     const session: Session = {
       id,
       privileged,
       createdMs: this.#now(),
-      partitions,
-      awake: privileged ? new Map() : partitions,
+      partitions: new Map(),
+      awake: new Map(),
       isUnsorted: false,
       list: undefined,
       lastPlace: 0,
-      resting: privileged
-        ? new RestingPartitions(replicaId, (moved, rests) => move(session, moved as CachedPartition, rests))
-        : undefined,
+      resting: new RestingPartitions(replicaId, (moved, rests) => move(session, moved as CachedPartition, rests)),
       epoch: nextEpoch(INITIAL_EPOCH),
       cachedSize: size,
       evictableByFollowers: !privileged,
@@ -322,14 +320,14 @@ function change(
       add(session, one)
       continue
     }
-    session.resting?.wake(known)
+    session.resting.wake(known)
     Object.assign(known, { fetchOffset: one.fetchOffset, logStartOffset: one.logStartOffset, maxBytes: one.maxBytes })
   }
   for (const { topic, partition } of forgotten) {
     const key = partitionKey(topic, partition)
     const known = session.partitions.get(key)
     if (known === undefined) continue
-    session.resting?.wake(known)
+    session.resting.wake(known)
     session.partitions.delete(key)
     session.awake.delete(key)
     session.list = undefined
