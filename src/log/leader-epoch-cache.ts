@@ -41,6 +41,11 @@ export class LeaderEpochCache {
     return this.#pendingEpoch >= 0 ? this.#pendingEpoch : (this.#epochs.at(-1) ?? UNDEFINED_EPOCH)
   }
 
+  /** Oldest epoch in which something was appended; -1: none. */
+  get firstEpoch(): number {
+    return this.#epochs[0] ?? UNDEFINED_EPOCH
+  }
+
   /** The latest epoch has begun, but nothing was appended in it. */
   get isPending(): boolean {
     return this.#pendingEpoch >= 0

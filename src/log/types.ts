@@ -115,8 +115,8 @@ export interface Log {
   readonly lastStableOffset: Offset
   readonly size: number
   readonly latestEpoch: LeaderEpoch
-  /** `startOf`: first offset of an epoch that has begun here; -1: it has not. */
-  readonly epochs: { startOf(epoch: LeaderEpoch): Offset }
+  /** `startOf`: first offset of an epoch that has begun here; -1: it has not. `firstEpoch`: oldest one that has records; -1: none. */
+  readonly epochs: { readonly firstEpoch: LeaderEpoch; startOf(epoch: LeaderEpoch): Offset }
 
   /**
    * Validates, assigns offsets and the leader epoch in place (bytes are the caller's receive buffer), appends with one write.

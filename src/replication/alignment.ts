@@ -19,8 +19,10 @@ export function epochBefore(log: Log, epoch: LeaderEpoch): LeaderEpoch {
  *    and is asked again. A genuine 1.1.1 answers -1, also when it does lead n and has appended nothing yet: we go on as 1.1.1 does.
  * 2. For the last epoch e of our log: everything behind the answer will have to go.
  * 3. The answer does not say whether the leader has e at all; it may be the end of an older epoch, and then records of e below that offset
- *    differ from the leader's (H4). So a question for e - 1 follows: an equal answer means that the leader has no record of e, and all of e
- *    goes here too. Then the next older epoch is asked for (2).
+ *    differ from the leader's (H4). So a question for e - 1 follows: an equal answer means that the leader has no record of e.
+ * 4. That may be because its log begins there (`epochEnd`): where its log starts is asked for (ListOffsets). Below that there is
+ *    nothing to differ from, and what it has deleted may have been committed: only what lies above goes. Else all of e goes, and the next
+ *    older epoch is asked for (2).
  *
  * Nothing is cut before it is known whether the leader has e: its answer may lie within one of our batches, which goes as a whole, and if a
  * new leader is named then, the log would be left with an end where no record of it ends: a hole, when it goes on from there. What is cut
@@ -29,7 +31,7 @@ export function epochBefore(log: Log, epoch: LeaderEpoch): LeaderEpoch {
 export class Alignment {
   readonly #replica: Partition
   readonly #asksTwice: boolean
-  #stage: 'probe' | 'end' | 'start'
+  #stage: 'probe' | 'end' | 'start' | 'logStart'
   #epoch: LeaderEpoch
   #end: Offset = -1
   #done = false
@@ -45,6 +47,11 @@ export class Alignment {
 
   get isDone(): boolean {
     return this.#done
+  }
+
+  /** No epoch is asked for next, but the leader's log start. */
+  get asksLogStart(): boolean {
+    return this.#stage === 'logStart'
   }
 
   /** Epoch to ask the leader for. */
@@ -81,6 +88,12 @@ export class Alignment {
 
   #onStart(startOffset: Offset): void {
     if (startOffset < 0 || startOffset < this.#end) this.#finishAt(this.#end)
+    else this.#stage = 'logStart'
+  }
+
+  /** Answer to `asksLogStart`. May truncate the log. */
+  answerLogStart(leaderStart: Offset): void {
+    if (leaderStart >= this.#end) this.#finishAt(this.#end)
     else this.#dropWhatBeginsAt(this.#ownStart(this.#epoch))
   }
 

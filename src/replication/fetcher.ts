@@ -230,6 +230,7 @@ export class Fetcher implements FetcherFigures {
   #askEpochs(): boolean {
     const asked = new Map<PartitionKey, Followed>()
     const topics: RequestOf<'OffsetForLeaderEpoch'>['topics'] = []
+    const starts = new Set<Followed>()
     for (const followed of this.#aligning) {
       if (followed.delayed !== undefined) continue
       if (asked.size === QUESTIONS_AT_ONCE) break
@@ -237,11 +238,12 @@ export class Fetcher implements FetcherFigures {
         if (!this.#peers.asksLeaderEpochs) return this.#startAtHighWatermark(followed)
         followed.alignment ??= new Alignment(followed.replica, this.#alignmentOptions)
         if (followed.alignment.isDone) return this.#fetchFromNowOn(followed)
+        if (followed.alignment.asksLogStart) return void starts.add(followed)
         asked.set(followed.replica.key, followed)
         partitionsOf(topics, followed.topic).push({ partition: followed.partition, leaderEpoch: followed.alignment.question })
       })
     }
-    if (asked.size === 0) return false
+    if (asked.size === 0) return this.#askOffsets(EARLIEST, starts)
     this.#send('OffsetForLeaderEpoch', { topics }, (response) => {
       for (const { topic, partitions } of response.topics) {
         for (const answer of partitions) {
@@ -287,12 +289,12 @@ export class Fetcher implements FetcherFigures {
 
   // ---------------------------------------------------------------- out of range
 
-  /** Where the leader's log ends, and for those not beyond it where it starts. */
+  /** Where the leader's log ends, and for those not beyond it where it starts. Also where it starts for an alignment. */
   #askOffsets(timestamp: typeof LATEST | typeof EARLIEST, only?: ReadonlySet<Followed>): boolean {
     const asked = new Map<PartitionKey, Followed>()
     const topics: RequestOf<'ListOffsets'>['topics'] = []
     for (const followed of only ?? this.#outOfRange) {
-      if (followed.delayed !== undefined || !this.#outOfRange.has(followed)) continue
+      if (followed.delayed !== undefined || this.#followed.get(followed.replica.key) !== followed) continue
       asked.set(followed.replica.key, followed)
       partitionsOf(topics, followed.topic).push({ partition: followed.partition, timestamp, maxNumOffsets: 1 })
     }
@@ -303,7 +305,7 @@ export class Fetcher implements FetcherFigures {
         for (const answer of partitionResponses) {
           const followed = this.#current(asked, topic, answer.partition)
           if (followed === undefined) continue
-          if (answer.errorCode !== ErrorCode.NONE) this.#delay(followed)
+          if (answer.errorCode !== ErrorCode.NONE) this.#onNoOffset(followed)
           else if (timestamp === EARLIEST) this.#onLeaderStart(followed, answer.offset)
           else if (this.#onLeaderEnd(followed, answer.offset)) inside.add(followed)
         }
@@ -311,6 +313,12 @@ export class Fetcher implements FetcherFigures {
       if (inside.size === 0 || !this.#askOffsets(EARLIEST, inside)) this.run()
     })
     return true
+  }
+
+  #onNoOffset(followed: Followed): void {
+    // It may be answered in another leadership: the questions begin again.
+    followed.alignment = undefined
+    this.#delay(followed)
   }
 
   /** True: we are not beyond it, so its start has to be asked for. */
@@ -334,8 +342,10 @@ export class Fetcher implements FetcherFigures {
 
   #onLeaderStart(followed: Followed, leaderStart: Offset): void {
     this.#guardDisk(followed, () => {
-      if (leaderStart > followed.fetchOffset) followed.replica.truncateFullyAndStartAt(leaderStart)
-      this.#fetchFromNowOn(followed)
+      const { alignment } = followed
+      if (alignment !== undefined) alignment.answerLogStart(leaderStart)
+      else if (leaderStart > followed.fetchOffset) followed.replica.truncateFullyAndStartAt(leaderStart)
+      if (alignment?.isDone !== false) this.#fetchFromNowOn(followed)
     })
   }
 

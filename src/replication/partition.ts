@@ -10,6 +10,7 @@ import type { DelayedFetch } from './delayed-fetch.ts'
 import { AckQueue, type AckQuota, type AppendOutcome } from './delayed-produce.ts'
 import { isEmptyResult, makeEmptyResult } from './empty-result.ts'
 import type { ReplicationEnvironment } from './environment.ts'
+import { epochEnd } from './epoch-ends.ts'
 import type { IsrState } from './isr.ts'
 import { assuredIsrSize, committedIsr, highWatermarkCandidate, maximalIsr, mayJoinIsr, RemoteReplica, shrinkIsr } from './isr.ts'
 import { IsrUpdates } from './isr-updates.ts'
@@ -262,7 +263,7 @@ export class Partition implements PartitionView {
       }
       this.#noteQuestion(epoch, follower)
     }
-    return { error, endOffset: epoch < 0 ? -1 : this.requireLog().endOffsetForEpoch(epoch, follower !== undefined) }
+    return { error, endOffset: epochEnd(this.requireLog(), epoch, follower !== undefined) }
   }
 
   /** A question for an epoch that we have led since is what only a follower of ours asks: it has heard of this leadership. */

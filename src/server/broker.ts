@@ -17,8 +17,7 @@ import type { Listener, Net } from '../ports/net.ts'
 import type { Rng } from '../ports/rng.ts'
 import { createReplicaManager } from '../replication/replica-manager.ts'
 import type { ReplicaManager } from '../replication/types.ts'
-import type { ControllerChannels } from '../rpc/controller-channel.ts'
-import { createControllerChannels } from '../rpc/controller-channel.ts'
+import { type ControllerChannels, createControllerChannels } from '../rpc/controller-channel.ts'
 import { createPeerRpc } from '../rpc/peer-channel.ts'
 import { interBrokerVersions } from '../rpc/versions.ts'
 import type { Coordinators } from './broker-coordinators.ts'
@@ -26,8 +25,7 @@ import { startCoordinators } from './broker-coordinators.ts'
 import { configChangeListener, followConfigChanges, readDynamicConfig } from './broker-dynamic.ts'
 import type { StoredIdentity } from './broker-identity.ts'
 import { markDirectories, readStoredIdentity } from './broker-identity.ts'
-import type { Leaving } from './broker-leaving.ts'
-import { moveLeadersAway, stopUsing } from './broker-leaving.ts'
+import { type Leaving, moveLeadersAway, stopUsing } from './broker-leaving.ts'
 import { LOG_FLUSH, startBrokerMetrics, ZOOKEEPER_LATENCY } from './broker-metrics.ts'
 import {
   brokerJsonVersion,
@@ -46,6 +44,7 @@ import type { BrokerConfig } from './config/broker-config.ts'
 import { DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
 import { topicDefaultsOfBroker } from './config/topic-defaults.ts'
 import type { ConfigChangeListener } from './config-change-listener.ts'
+import { ControllerConnection } from './controller-connection.ts'
 import { FetchSessionCache } from './fetch-session.ts'
 import { servedApis } from './handlers/index.ts'
 import { MetadataCache } from './metadata-cache.ts'
@@ -421,6 +420,7 @@ export class KafkaServer {
       metadataCache: this.#metadataCache,
       replicaManager,
       controller,
+      controllerConnection: new ControllerConnection(),
       topicConfigs,
       producerIds,
       groups,

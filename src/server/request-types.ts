@@ -11,6 +11,7 @@ import type { EncodableStruct } from '../protocol/schema.ts'
 import type { ReplicaManager } from '../replication/types.ts'
 import type { BrokerConfig } from './config/broker-config.ts'
 import type { DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
+import type { ControllerConnection } from './controller-connection.ts'
 import type { FetchSessionCache } from './fetch-session.ts'
 import type { MetadataCache } from './metadata-cache.ts'
 import type { ProducerIds } from './producer-ids.ts'
@@ -30,6 +31,7 @@ export interface BrokerServices {
   readonly metadataCache: MetadataCache
   readonly replicaManager: ReplicaManager
   readonly controller: Controller
+  readonly controllerConnection: ControllerConnection
   readonly fetchSessions: FetchSessionCache
   readonly zk: KafkaZk
   readonly rng: Rng
@@ -65,6 +67,8 @@ export interface RequestContext<A extends ApiName> {
   readonly clientAddress: string
   /** Listener that the connection came in by. */
   readonly listenerName: string
+  /** Rises with every connection that this process accepts, whatever its listener. */
+  readonly connectionNumber: number
   /** Exactly once, unless the handler returned the response. After the connection went it does nothing. */
   respond(response: ResponseInput<A> | EncodedResponse): void
   /** Ends the request without an answer (Produce with acks=0). */

@@ -10,6 +10,7 @@ const LINES: readonly (readonly [text: string, state: string])[] = [
   ['Truncating to offset', 'follower truncates'],
   ['Corruption found in segment', 'torn batch at recovery'],
   ['ignored: the current one is', 'LeaderAndIsr twice'],
+  ['has made a newer connection since', 'request over an older connection of the controller'],
   ['asking ZooKeeper', 'order to lead in doubt'],
   ['session 0x', 'session expires'],
   ['] Resigned', 'controller resigns'],

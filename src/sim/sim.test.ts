@@ -34,7 +34,10 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   zombies: [1],
   wipe: [1],
   stale: [1],
-  late: [1],
+  // 1300: an UpdateMetadata that stood still comes after those that were sent over a newer connection.
+  late: [1, 1300],
+  // 5994: a follower has records of an epoch before the first one of its leader's log.
+  unclean: [1, 5994],
   compact: [1, 2],
 }
 const FRESH: readonly string[] = ['core', 'swarm']

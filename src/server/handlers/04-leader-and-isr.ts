@@ -1,6 +1,7 @@
 import { ZkError } from '../../../zk/store/types.ts'
 import type { RequestOf } from '../../protocol/apis/index.ts'
-import type { BrokerServices, HandlerEntry } from '../request-types.ts'
+import { isOverOldConnection } from '../controller-connection.ts'
+import { type BrokerServices, type HandlerEntry, LATER } from '../request-types.ts'
 import { uniquePartitions } from '../unique-partitions.ts'
 
 /** A log is opened with its topic's configuration: read what is not known yet, and what may be a new topic of an old name. */
@@ -20,9 +21,12 @@ async function readMissingConfigs(broker: BrokerServices, request: RequestOf<'Le
 
 /** LeaderAndIsr: the controller makes this broker leader or follower of partitions. */
 export const leaderAndIsr: HandlerEntry<'LeaderAndIsr'> = {
-  async handle(broker, _ctx, request) {
+  async handle(broker, ctx, request) {
+    if (isOverOldConnection(broker, ctx, request)) return LATER
     await readMissingConfigs(broker, request)
+    if (isOverOldConnection(broker, ctx, request)) return LATER
     await broker.replicaManager.makeLogs(request)
+    if (isOverOldConnection(broker, ctx, request)) return LATER
     return broker.replicaManager.becomeLeaderOrFollowerInSlices(request)
   },
   fail: (request, errorCode) => ({

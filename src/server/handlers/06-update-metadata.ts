@@ -1,5 +1,6 @@
 import { ErrorCode } from '../../protocol/errors.ts'
-import type { HandlerEntry } from '../request-types.ts'
+import { isOverOldConnection } from '../controller-connection.ts'
+import { type HandlerEntry, LATER } from '../request-types.ts'
 
 /** UpdateMetadata: the controller tells leaders and live brokers; the cache wakes whoever waits for a topic. */
 export const updateMetadata: HandlerEntry<'UpdateMetadata'> = {
@@ -10,6 +11,7 @@ export const updateMetadata: HandlerEntry<'UpdateMetadata'> = {
     return unknown === undefined ? undefined : `unknown security protocol ${unknown}`
   },
   handle(broker, ctx, request) {
+    if (isOverOldConnection(broker, ctx, request)) return LATER
     if (!broker.replicaManager.acceptControllerEpoch(request.controllerEpoch)) {
       return { errorCode: ErrorCode.STALE_CONTROLLER_EPOCH }
     }

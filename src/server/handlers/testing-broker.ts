@@ -13,6 +13,7 @@ import type {
   ReplicaManager,
 } from '../../replication/types.ts'
 import { parseBrokerConfig } from '../config/broker-config.ts'
+import { ControllerConnection } from '../controller-connection.ts'
 import { FetchSessionCache } from '../fetch-session.ts'
 import { MetadataCache } from '../metadata-cache.ts'
 import type { BrokerServices, HandlerEntry, RequestContext, ResponseInput } from '../request-types.ts'
@@ -74,6 +75,7 @@ export function testBroker(settings: Record<string, string> = {}, parts: Partial
     clock,
     log: silentLogger(),
     metadataCache: cache,
+    controllerConnection: new ControllerConnection(),
     replicaManager: replicas as unknown as ReplicaManager,
     fetchSessions: new FetchSessionCache({ slots: 10, now: () => clock.now(), rng: new SeededRng('sessions') }),
     topicPurgatory: new TopicPurgatory(clock, cache),
@@ -146,7 +148,7 @@ export function call<A extends ApiName>(
   entry: HandlerEntry<A>,
   services: BrokerServices,
   request: RequestOf<A>,
-  options: { version: number; clientId?: string },
+  options: { version: number; clientId?: string; connectionNumber?: number },
 ): Call<A> {
   let abort = (): void => {}
   const result: Call<A> = { response: undefined, closed: undefined, isSilent: false, abort: () => abort() }
@@ -156,6 +158,7 @@ export function call<A extends ApiName>(
     clientId: options.clientId ?? 'test',
     clientAddress: '127.0.0.1',
     listenerName: 'PLAINTEXT',
+    connectionNumber: options.connectionNumber ?? 0,
     respond: (response) => {
       if (result.response !== undefined) throw new Error('answered twice')
       result.response = response

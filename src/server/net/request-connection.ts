@@ -88,6 +88,10 @@ class Slot implements RequestContext<ApiName>, RequestTimes {
     return this.connection.listenerName
   }
 
+  get connectionNumber(): number {
+    return this.connection.number
+  }
+
   respond(response: AnyResponse): void {
     this.connection.complete(this, response)
   }
@@ -114,6 +118,8 @@ class Slot implements RequestContext<ApiName>, RequestTimes {
 export class RequestConnection implements FrameReceiver {
   readonly id: string
   readonly listenerName: string
+  /** In the order of acceptance. */
+  readonly number: number
   lastActiveMs: number
   /** Kept by the host: whether `flush` is due. */
   isFlushScheduled = false
@@ -135,11 +141,12 @@ export class RequestConnection implements FrameReceiver {
   #isPaused = false
   #isClosed = false
 
-  constructor(host: ConnectionHost, socket: Connection, listenerName: string, index: number) {
+  constructor(host: ConnectionHost, socket: Connection, listenerName: string, number: number) {
     this.#host = host
     this.#socket = socket
     this.listenerName = listenerName
-    this.id = `${socket.localAddress}:${socket.localPort}-${socket.remoteAddress}:${socket.remotePort}-${index}`
+    this.number = number
+    this.id = `${socket.localAddress}:${socket.localPort}-${socket.remoteAddress}:${socket.remotePort}-${number}`
     this.lastActiveMs = host.now()
   }
 

@@ -421,3 +421,12 @@ test('idle connections are closed, also those that wait for an answer; active on
   await server.shutdown()
   assert.deepEqual([waiting.isEnded, active.isEnded, server.connectionCount], [true, true, 0])
 })
+
+test('connections are numbered as they are accepted, whatever their listener', async () => {
+  const { open, metadatas } = await fixture()
+  const [first, second] = [open(), open()]
+  second.receive(metadataFrame(1))
+  first.receive(metadataFrame(2))
+  const [later, earlier] = [metadatas.get(1)!.connectionNumber, metadatas.get(2)!.connectionNumber]
+  assert.ok(later > earlier)
+})
