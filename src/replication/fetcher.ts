@@ -228,6 +228,7 @@ export class Fetcher implements FetcherFigures {
   // ---------------------------------------------------------------- alignment by leader epoch
 
   #askEpochs(): boolean {
+    if (this.#aligning.size === 0) return false
     const asked = new Map<PartitionKey, Followed>()
     const topics: RequestOf<'OffsetForLeaderEpoch'>['topics'] = []
     const starts = new Set<Followed>()
@@ -291,9 +292,11 @@ export class Fetcher implements FetcherFigures {
 
   /** Where the leader's log ends, and for those not beyond it where it starts. Also where it starts for an alignment. */
   #askOffsets(timestamp: typeof LATEST | typeof EARLIEST, only?: ReadonlySet<Followed>): boolean {
+    const wanted = only ?? this.#outOfRange
+    if (wanted.size === 0) return false
     const asked = new Map<PartitionKey, Followed>()
     const topics: RequestOf<'ListOffsets'>['topics'] = []
-    for (const followed of only ?? this.#outOfRange) {
+    for (const followed of wanted) {
       if (followed.delayed !== undefined || this.#followed.get(followed.replica.key) !== followed) continue
       asked.set(followed.replica.key, followed)
       partitionsOf(topics, followed.topic).push({ partition: followed.partition, timestamp, maxNumOffsets: 1 })

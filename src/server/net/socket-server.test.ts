@@ -178,6 +178,28 @@ test('what the end of a turn gives to those who wait is written before the reque
   assert.deepEqual(ids(producer), [2])
 })
 
+test('a read callback ends its turn by itself: a microtask is only for answers that come later', async (t) => {
+  const { open, metadatas, turns } = await fixture()
+  const connection = open()
+  let [held, released, queued] = [0, 0, 0]
+  turns.holdTurn = () => void held++
+  turns.releaseTurn = () => void released++
+  const original = globalThis.queueMicrotask
+  t.after(() => {
+    globalThis.queueMicrotask = original
+  })
+  globalThis.queueMicrotask = (fn) => {
+    queued++
+    original(fn)
+  }
+  connection.receive(frame('ApiVersions', 0, 1, {}), metadataFrame(2))
+  assert.deepEqual([ids(connection), held, released, queued], [[1], 1, 1, 0])
+  metadatas.get(2)!.respond(emptyMetadata() as never)
+  assert.deepEqual([ids(connection), queued], [[1], 1])
+  await turn()
+  assert.deepEqual([ids(connection), held, released], [[1, 2], 1, 1])
+})
+
 /** Every look at the time takes a millisecond: long work needs many turns. */
 class SlowClock extends VirtualClock {
   turns = 0

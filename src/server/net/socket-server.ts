@@ -201,15 +201,15 @@ export class SocketServer implements ConnectionHost {
       connection.isFlushScheduled = true
       this.#dirty.push(connection)
     }
-    this.#queueFlush()
+    // A held turn ends with `flushNow`, and who flushes now comes to it: a microtask costs as much as decoding a request.
+    if (!this.#isTurnHeld && !this.#isFlushing) this.#queueFlush()
   }
 
+  /** `flushNow` follows in the same callback, or an exception that ends the process. */
   beginTurn(): void {
     if (this.#isTurnHeld) return
     this.#isTurnHeld = true
     this.services.replicaManager.holdTurn()
-    // Whatever happens in the callback, the turn is released.
-    this.#queueFlush()
   }
 
   #queueFlush(): void {
