@@ -20,6 +20,8 @@ export interface CopyOptions {
   readonly to: string
   readonly partitions: number
   readonly breaks: ReadonlySet<Breakage>
+  /** Who coordinates groups by ZooKeeper, and has heard of it. */
+  readonly trueCoordinator: () => number | undefined
 }
 
 export async function runCopy(client: SimClient, history: History, groups: GroupHistory, options: CopyOptions): Promise<void> {
@@ -64,10 +66,10 @@ class Copy {
 
   /** Where the transactions that are decided have come to. */
   async #committed(): Promise<number[] | undefined> {
-    const { from, partitions } = this.#options
+    const { from, partitions, trueCoordinator } = this.#options
     const all = Array.from({ length: partitions }, (_, partition) => `${from}-${partition}`)
     const floors = all.map((partition) => this.#groups.floor(COPY, partition))
-    const offsets = await this.#id.committedOffsets(from, partitions)
+    const offsets = await this.#id.committedOffsets(from, partitions, (coordinator) => coordinator === trueCoordinator())
     for (const [i, offset] of offsets?.entries() ?? []) this.#groups.fetched(COPY, all[i]!, offset, floors[i]!)
     return offsets
   }

@@ -15,14 +15,15 @@ import { runTransactional } from '../../src/sim/transactional-producer.ts'
 import { eventually } from '../harness/brokers.ts'
 import { type RealWorld, TimedHistory } from '../harness/history-world.ts'
 import { BROKERS, type LinkedCluster } from '../harness/link-cluster.ts'
+import { LeaderWatch } from './leader-watch.ts'
 import { COPY, runCopy } from './matrix-copy.ts'
 
 export const EVENTS = 'events'
 export const COPIED = 'copied'
 export const PARTITIONS = 2
 const PAUSE_MS = 20
-/** A leader counts as true once ZooKeeper has named it for so long. */
-const SETTLED_MS = 1000
+/** Of one partition: whoever leads it coordinates all groups. */
+const OFFSETS = '__consumer_offsets'
 const POLL_MS = 50
 const STOP_MS = 30_000
 
@@ -34,15 +35,17 @@ interface Running {
 export class Workload {
   readonly history: TimedHistory
   readonly #world: RealWorld
-  readonly #linked: LinkedCluster
   readonly #breaks: ReadonlySet<Breakage>
   readonly #running: Running[] = []
-  readonly #leaders = new Map<number, { leader: number; since: number }>()
+  readonly #watch: LeaderWatch
   #isOver = false
 
   constructor(world: RealWorld, linked: LinkedCluster, breaks: ReadonlySet<Breakage>) {
     this.#world = world
-    this.#linked = linked
+    const watched = Array.from({ length: PARTITIONS }, (_, partition) => ({ topic: EVENTS, partition }))
+    const { zk } = linked.cluster
+    const read = () => zk.getPartitionStates([...watched, { topic: OFFSETS, partition: 0 }])
+    this.#watch = new LeaderWatch(read, () => performance.now())
     this.#breaks = breaks
     this.history = new TimedHistory(world)
   }
@@ -64,7 +67,8 @@ export class Workload {
       partitions: PARTITIONS,
       pauseMs: PAUSE_MS,
       breaks: this.#breaks,
-      trueLeader: (partition: number) => this.#trueLeader(partition),
+      trueLeader: (partition: number) => this.#watch.leader(EVENTS, partition),
+      trueCoordinator: () => this.#watch.leader(OFFSETS, 0),
     }
     for (const [partition, name] of this.plain.entries()) this.#run(name, (client) => this.#producePlain(client, partition))
     this.#run('idempotent', (client) => runProducer(client, history, { ...common, kind: 'idempotent' }))
@@ -114,22 +118,10 @@ export class Workload {
   }
 
   async #followLeaders(): Promise<void> {
-    const refs = Array.from({ length: PARTITIONS }, (_, partition) => ({ topic: EVENTS, partition }))
     while (!this.#isOver) {
-      const states = await this.#linked.cluster.zk.getPartitionStates(refs).catch(() => undefined)
-      for (const { partition } of refs) {
-        const leader = states?.get(`${EVENTS}-${partition}`)?.leader ?? -1
-        const known = this.#leaders.get(partition)
-        if (known?.leader !== leader) this.#leaders.set(partition, { leader, since: performance.now() })
-      }
+      await this.#watch.look()
       await sleep(POLL_MS)
     }
-  }
-
-  /** Undefined while leadership may be changing. */
-  #trueLeader(partition: number): number | undefined {
-    const known = this.#leaders.get(partition)
-    return known === undefined || performance.now() - known.since < SETTLED_MS ? undefined : known.leader
   }
 
   /** Waits for `count` more acknowledgements of each of these producers; default: every kind. */

@@ -117,6 +117,43 @@ test('an answer that is lost with its connection: the questions begin again', as
   assert.deepEqual([bench.values(2), ack()], [['a'], undefined])
 })
 
+/**
+ * p, q at 1, 2 are 3's alone, of epoch 1; x, y at 1, 2 of epochs 2 and 3 came to 2 from 1, who led both. Then 3 leads epoch 4, 1 follows it and drops
+ * x, y for p, q, and leads epoch 5. 2 has heard of neither and asks again where epoch 3 ends, which it was told of and has records of: at 3,
+ * where its own log ends.
+ */
+test('the leader no longer has what it sent in the epoch that the follower knows: that epoch is asked for like every other', async () => {
+  const bench = await Bench.start({ topicConfig: { 'min.insync.replicas': '1' } })
+  bench.create()
+  await bench.run(1000)
+  bench.produce(1, ['a'])
+  await bench.run(1000)
+  for (const id of [1, 2]) bench.cut(3, id)
+  bench.elect(3, [1, 2, 3])
+  bench.announce([3])
+  bench.produce(3, ['p', 'q'], 1)
+  for (const value of ['x', 'y']) {
+    bench.elect(1, [1, 2, 3])
+    bench.announce([1, 2])
+    bench.produce(1, [value], 1)
+    await bench.run(200)
+  }
+  assert.deepEqual([bench.values(2), bench.values(3)].map(String), ['a,x,y', 'a,p,q'])
+  bench.heal()
+  bench.elect(3, [1, 2, 3])
+  bench.announce([3, 1])
+  await bench.until(() => String(bench.values(1)) === 'a,p,q', 2000, '1 follows 3')
+  bench.elect(1, [1, 2, 3])
+  bench.announce([1, 3])
+  const produced = bench.produce(1, ['b'])
+  await bench.until(() => bench.end(2) === 1, 5000, 'nothing is left of what 1 does not have any more')
+  await bench.run(100)
+  assert.deepEqual([bench.highWatermark(1), errorOf(produced)], [1, undefined])
+  bench.announce([2])
+  await bench.until(() => errorOf(produced) === 0, 2000, 'acknowledged')
+  for (const id of [1, 2, 3]) assert.equal(String(bench.values(id)), 'a,p,q,b')
+})
+
 test('a follower that was one of ours and is a 1.1.1 now, which asks once, counts after it was told twice to ask', async () => {
   const bench = await Bench.start({ topicConfig: { 'min.insync.replicas': '1' } })
   bench.create()

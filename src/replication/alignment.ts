@@ -16,7 +16,8 @@ export function epochBefore(log: Log, epoch: LeaderEpoch): LeaderEpoch {
  * epoch e end at yours?" (KIP-101):
  * 1. For the epoch n that the controller gave us. It is no question about records: a broker that has not heard of n yet still thinks that it
  *    leads an older epoch, and what it would make of our fetches is worth nothing (H5). One of ours then answers NOT_LEADER_FOR_PARTITION
- *    and is asked again. A genuine 1.1.1 answers -1, also when it does lead n and has appended nothing yet: we go on as 1.1.1 does.
+ *    and is asked again. A genuine 1.1.1 answers -1, also when it does lead n and has appended nothing yet: we go on as 1.1.1 does. When the
+ *    last epoch of our log is n, 2 asks the same.
  * 2. For the last epoch e of our log: everything behind the answer will have to go.
  * 3. The answer does not say whether the leader has e at all; it may be the end of an older epoch, and then records of e below that offset
  *    differ from the leader's (H4). So a question for e - 1 follows: an equal answer means that the leader has no record of e.
@@ -27,6 +28,9 @@ export function epochBefore(log: Log, epoch: LeaderEpoch): LeaderEpoch {
  * Nothing is cut before it is known whether the leader has e: its answer may lie within one of our batches, which goes as a whole, and if a
  * new leader is named then, the log would be left with an end where no record of it ends: a hole, when it goes on from there. What is cut
  * lies between two epochs of ours or between two batches that the leader has too (as later with KIP-279, whose answers name the epoch).
+ *
+ * No epoch is spared the questions, n neither: what we have of n came from this leader, but it may have been deposed since, have dropped that, and
+ * lead again in an epoch that we have not heard of.
  */
 export class Alignment {
   readonly #replica: Partition
@@ -42,7 +46,7 @@ export class Alignment {
     this.#asksTwice = options.asksTwice
     this.#epoch = replica.requireLog().latestEpoch
     this.#stage = 'probe'
-    if (!options.probes) this.#begin()
+    if (!options.probes || this.#epoch === replica.leaderEpoch) this.#begin()
   }
 
   get isDone(): boolean {
@@ -77,8 +81,8 @@ export class Alignment {
       this.#finishAtHighWatermark()
       return
     }
-    // What its own epoch holds came from this leader. Before epoch 0 there is nothing to confuse it with.
-    if (!this.#asksTwice || this.#epoch === this.#replica.leaderEpoch || this.#epoch === 0) this.#finishAt(endOffset)
+    // Before epoch 0 there is nothing to confuse it with.
+    if (!this.#asksTwice || this.#epoch === 0) this.#finishAt(endOffset)
     else if (this.#ownStart(this.#epoch) >= endOffset) this.#dropWhatBeginsAt(endOffset)
     else {
       this.#end = endOffset

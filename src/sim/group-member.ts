@@ -9,8 +9,8 @@ export interface GroupOptions {
   readonly group: string
   readonly topic: string
   readonly partitions: number
-  /** Who coordinates groups by ZooKeeper, and has heard of it. Absent: what any coordinator says is held to be true. */
-  readonly trueCoordinator?: () => number | undefined
+  /** Who coordinates groups by ZooKeeper, and has heard of it; undefined: nobody knows. What it says counts, what another one says may be old. */
+  readonly trueCoordinator: () => number | undefined
 }
 
 const SESSION_MS = 3000
@@ -70,8 +70,7 @@ class GroupMember {
   }
 
   #isTrue(coordinator: number): boolean {
-    const { trueCoordinator } = this.#options
-    return trueCoordinator === undefined || trueCoordinator() === coordinator
+    return this.#options.trueCoordinator() === coordinator
   }
 
   /** A coordinator that is none any more answers what it knows until it hears of its successor, as in 1.1: another one is to be asked. */

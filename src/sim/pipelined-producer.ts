@@ -156,9 +156,14 @@ class Pipeline {
     )
   }
 
-  /** A leader remembers five batches of a producer while it goes on leading, else perhaps one: was this one followed by others in its log? */
+  /**
+   * Of the first one that is left: a leader remembers the last five batches of a producer while it goes on leading, else perhaps one. Were so
+   * many sent behind this one? They may be in its log whether they were acknowledged or not: a retry waits for replicas like the first attempt,
+   * and new batches go out behind it meanwhile (Java's client, too, sends new ones behind a retry).
+   */
   #mayBeForgotten({ overtaken, leaderLife }: Batch): boolean {
-    if (overtaken >= IN_FLIGHT) return true
-    return (overtaken > 0 || this.#batches.length > 1) && leaderLife !== this.#options.leaderLife(this.#partition)
+    const behind = overtaken + this.#batches.length - 1
+    if (behind >= IN_FLIGHT) return true
+    return behind > 0 && leaderLife !== this.#options.leaderLife(this.#partition)
   }
 }
