@@ -20,11 +20,9 @@ import type { ReplicaManager } from '../replication/types.ts'
 import { type ControllerChannels, createControllerChannels } from '../rpc/controller-channel.ts'
 import { createPeerRpc } from '../rpc/peer-channel.ts'
 import { interBrokerVersions } from '../rpc/versions.ts'
-import type { Coordinators } from './broker-coordinators.ts'
-import { startCoordinators } from './broker-coordinators.ts'
+import { type Coordinators, startCoordinators } from './broker-coordinators.ts'
 import { configChangeListener, followConfigChanges, readDynamicConfig } from './broker-dynamic.ts'
-import type { StoredIdentity } from './broker-identity.ts'
-import { markDirectories, readStoredIdentity } from './broker-identity.ts'
+import { markDirectories, readStoredIdentity, type StoredIdentity } from './broker-identity.ts'
 import { type Leaving, moveLeadersAway, stopUsing } from './broker-leaving.ts'
 import { LOG_FLUSH, startBrokerMetrics, ZOOKEEPER_LATENCY } from './broker-metrics.ts'
 import {
@@ -47,6 +45,7 @@ import type { ConfigChangeListener } from './config-change-listener.ts'
 import { ControllerConnection } from './controller-connection.ts'
 import { FetchSessionCache } from './fetch-session.ts'
 import { servedApis } from './handlers/index.ts'
+import { MarkerConnections } from './marker-connections.ts'
 import { MetadataCache } from './metadata-cache.ts'
 import { SocketServer } from './net/socket-server.ts'
 import { ProducerIds } from './producer-ids.ts'
@@ -421,6 +420,7 @@ export class KafkaServer {
       replicaManager,
       controller,
       controllerConnection: new ControllerConnection(),
+      markerConnections: new MarkerConnections((id) => this.#metadataCache.isAlive(id)),
       topicConfigs,
       producerIds,
       groups,

@@ -13,6 +13,7 @@ import type { BrokerConfig } from './config/broker-config.ts'
 import type { DynamicBrokerConfig } from './config/dynamic-broker-config.ts'
 import type { ControllerConnection } from './controller-connection.ts'
 import type { FetchSessionCache } from './fetch-session.ts'
+import type { MarkerConnections } from './marker-connections.ts'
 import type { MetadataCache } from './metadata-cache.ts'
 import type { ProducerIds } from './producer-ids.ts'
 import type { TopicConfigs } from './topic-configs.ts'
@@ -32,6 +33,7 @@ export interface BrokerServices {
   readonly replicaManager: ReplicaManager
   readonly controller: Controller
   readonly controllerConnection: ControllerConnection
+  readonly markerConnections: MarkerConnections
   readonly fetchSessions: FetchSessionCache
   readonly zk: KafkaZk
   readonly rng: Rng

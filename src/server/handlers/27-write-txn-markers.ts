@@ -8,6 +8,10 @@ import { knowsTransactions } from '../transaction-requests.ts'
 export const writeTxnMarkers: HandlerEntry<'WriteTxnMarkers'> = {
   handle(broker, ctx, { transactionMarkers: markers }) {
     if (!knowsTransactions(broker)) return refuseMarkers(markers, ErrorCode.UNSUPPORTED_VERSION)
+    if (!broker.markerConnections.accepts(ctx.clientId, ctx.connectionNumber)) {
+      ctx.close(`${ctx.clientId} has made a newer connection since`)
+      return LATER
+    }
     if (!markers.every(isWritable)) return refuseMarkers(markers, ErrorCode.UNKNOWN_SERVER_ERROR)
     const { replicaManager, clock, groups: offsets, config } = broker
     const writer = { replicaManager, clock, offsets, requestTimeoutMs: config.values.number('request.timeout.ms') }

@@ -15,6 +15,7 @@ import type {
 import { parseBrokerConfig } from '../config/broker-config.ts'
 import { ControllerConnection } from '../controller-connection.ts'
 import { FetchSessionCache } from '../fetch-session.ts'
+import { MarkerConnections } from '../marker-connections.ts'
 import { MetadataCache } from '../metadata-cache.ts'
 import type { BrokerServices, HandlerEntry, RequestContext, ResponseInput } from '../request-types.ts'
 import { type EncodedResponse, LATER } from '../request-types.ts'
@@ -76,6 +77,7 @@ export function testBroker(settings: Record<string, string> = {}, parts: Partial
     log: silentLogger(),
     metadataCache: cache,
     controllerConnection: new ControllerConnection(),
+    markerConnections: new MarkerConnections((id) => cache.isAlive(id)),
     replicaManager: replicas as unknown as ReplicaManager,
     fetchSessions: new FetchSessionCache({ slots: 10, now: () => clock.now(), rng: new SeededRng('sessions') }),
     topicPurgatory: new TopicPurgatory(clock, cache),
