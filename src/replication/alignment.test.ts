@@ -154,6 +154,80 @@ test('the leader no longer has what it sent in the epoch that the follower knows
   for (const id of [1, 2, 3]) assert.equal(String(bench.values(id)), 'a,p,q,b')
 })
 
+const STALL_MS = 1500
+
+/**
+ * 2 has a, x, y of epoch 1 from 1, and asks for more: that fetch, at 3, stands still. 3 leads epoch 2, 1 follows it and drops x, y, then leads
+ * epoch 3 and gets p, q. 2 hears of that, and asks where epochs end over a new connection. No answer comes through.
+ */
+async function fetchOnTheWay(): Promise<{ bench: Bench; arrives: number; ack: () => number | undefined }> {
+  let arrives = -1
+  const isToStall = () => {
+    const { from, to, api, request } = bench?.requests.at(-1) ?? {}
+    return arrives < 0 && `${from}>${to} ${api}` === '2>1 Fetch' && JSON.stringify(request).includes('"fetchOffset":3')
+  }
+  const delay = (): number => {
+    if (!isToStall()) return 1
+    arrives = bench!.clock.now() + STALL_MS
+    return STALL_MS
+  }
+  let bench: Bench | undefined
+  bench = await Bench.start({ delay })
+  bench.create()
+  await bench.run(1000)
+  bench.elect(1, [1, 2, 3])
+  bench.announce()
+  bench.produce(1, ['a'])
+  await bench.run(1000)
+  bench.cut(1, 3)
+  bench.recordRequests = true
+  bench.produce(1, ['x', 'y'], 1)
+  await bench.run(50)
+  assert.deepEqual([bench.end(2), bench.end(3)], [3, 1])
+  bench.heal()
+  bench.elect(3, [1, 2, 3])
+  bench.announce([3, 1])
+  await bench.until(() => bench!.end(1) === 1, 500, 'what 3 does not have is gone')
+  bench.elect(1, [1, 2, 3])
+  bench.announce([1, 3])
+  const produced = bench.produce(1, ['p', 'q'])
+  bench.cuts.add('1>2')
+  bench.announce([2])
+  const asked = () => bench!.requests.some(({ from, api }) => from === 2 && api === 'OffsetForLeaderEpoch')
+  await bench.until(asked, 100, 'asked over another connection')
+  await bench.run(10)
+  assert.ok(bench.clock.now() < arrives)
+  return { bench, arrives, ack: () => errorOf(produced) }
+}
+
+test('a fetch that was sent before the questions, over an older connection, does not count when it comes after them', async () => {
+  const { bench, arrives, ack } = await fetchOnTheWay()
+  await bench.run(arrives - bench.clock.now() + 10)
+  assert.deepEqual([bench.values(2), bench.values(3)].map(String), ['a,x,y', 'a,p,q'])
+  assert.deepEqual([ack(), bench.highWatermark(1)], [undefined, 1])
+  bench.heal()
+  await bench.until(() => ack() === 0, 5000, 'acknowledged')
+  assert.equal(String(bench.values(2)), 'a,p,q')
+})
+
+test('a follower that goes on fetching over what seems to be an older connection counts from its second fetch on', async () => {
+  const bench = await Bench.start()
+  bench.create()
+  await bench.run(1000)
+  bench.kill(3)
+  bench.produce(1, ['a'])
+  const topics = [{ topic: TOPIC, partitions: [{ partition: 0, leaderEpoch: 0 }] }]
+  bench.replicas(1).offsetsForLeaderEpoch({ topics }, 'broker-3-fetcher-0', 1001)
+  const fetched = (connection: number, offset: number): number => {
+    bench.consume(1, offset, { replicaId: 3, connection })
+    return bench.highWatermark(1)
+  }
+  await bench.run(100)
+  assert.deepEqual([bench.end(2), bench.highWatermark(1)], [1, 0])
+  assert.deepEqual([fetched(1000, 1), fetched(999, 1), fetched(1000, 1), fetched(999, 1)], [0, 0, 0, 0])
+  assert.deepEqual([fetched(999, 1), fetched(1000, 1)], [1, 1])
+})
+
 test('a follower that was one of ours and is a 1.1.1 now, which asks once, counts after it was told twice to ask', async () => {
   const bench = await Bench.start({ topicConfig: { 'min.insync.replicas': '1' } })
   bench.create()

@@ -1,4 +1,5 @@
 import type { BrokerId, PartitionId } from '../base/ids.ts'
+import type { Asker } from './types.ts'
 
 /** Java's String.hashCode, int32. */
 export function javaStringHash(text: string): number {
@@ -18,7 +19,7 @@ export function fetcherClientId(replica: BrokerId, index: number): string {
 }
 
 /** The broker whose fetcher has this client id; undefined for other clients. */
-export function followerOf(clientId: string | null): BrokerId | undefined {
+export function followerOf(clientId: string | null, connection: number): Asker | undefined {
   const id = clientId === null ? undefined : /^broker-(\d+)-fetcher-\d+$/.exec(clientId)?.[1]
-  return id === undefined ? undefined : Number(id)
+  return id === undefined ? undefined : { id: Number(id), connection }
 }

@@ -62,6 +62,10 @@ export class RemoteReplica {
   #questions = 0
   /** Fetches since the last of them that were answered with "ask first". */
   #sentToAsk = 0
+  /** Connection of its last question. */
+  #askedOver = -1
+  /** An older one, over which a fetch came since. */
+  #lateOver = -1
 
   constructor(id: BrokerId) {
     this.id = id
@@ -82,12 +86,26 @@ export class RemoteReplica {
   /**
    * It asked where an epoch ends. `isAware`: of this leadership, or it is a 1.1.1, which asks once. One of ours that is not aware of it may have
    * asked the questions before this one in an earlier leadership of the same leader, and got answers that are void: with the next one it
-   * is certain that it began anew, or that what it was told before does no harm (see `Alignment`).
+   * is certain that it began anew, or that what it was told before does no harm (see `Alignment`). `connection`: as in `FetchParams`.
    */
-  noteQuestion(isAware: boolean): void {
+  noteQuestion(isAware: boolean, connection: number): void {
     this.#questions++
     this.#sentToAsk = 0
+    this.#askedOver = connection
+    this.#lateOver = -1
     if (isAware || this.#questions > 1) this.aligned = true
+  }
+
+  /**
+   * Was this fetch of its sent before its last question? It asks and fetches over one connection, and closes that before it makes another one; what
+   * is still on its way over an older one says where its log ended before it was cut, and nothing in it shows that (until KIP-320). One
+   * request at most: over a connection on which a second one follows the answer the replica lives, in whatever order they were accepted.
+   */
+  isLate(connection: number | undefined): boolean {
+    if (connection === undefined || connection >= this.#askedOver) return false
+    if (connection === this.#lateOver) this.#askedOver = connection
+    else this.#lateOver = connection
+    return connection < this.#askedOver
   }
 
   /** Must it ask before its fetches count? Who asked once and fetches on, however often it is told, was one of ours and is a 1.1.1 now. */

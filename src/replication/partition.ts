@@ -18,7 +18,7 @@ import { doubtOf } from './old-orders.ts'
 import type { Rest } from './resting.ts'
 import { isThrottledReplica } from './throttle.ts'
 import type { TopicTraffic } from './traffic.ts'
-import type { FetchPartitionResult, PartitionView, StoredState } from './types.ts'
+import type { Asker, FetchPartitionResult, PartitionView, StoredState } from './types.ts'
 
 export type Role = 'none' | 'leader' | 'follower'
 
@@ -249,7 +249,7 @@ export class Partition implements PartitionView {
    * Somebody asks for the end of an epoch. Error or end offset, -1 unknown. When a `follower` asks for a later epoch than ours, the
    * controller has gone on without us: it must not align with this log, and ZooKeeper is asked for the truth.
    */
-  endOffsetForEpoch(epoch: LeaderEpoch, follower: BrokerId | undefined): { readonly error: number; readonly endOffset: Offset } {
+  endOffsetForEpoch(epoch: LeaderEpoch, follower: Asker | undefined): { readonly error: number; readonly endOffset: Offset } {
     const error = this.failed
       ? ErrorCode.KAFKA_STORAGE_ERROR
       : this.role === 'leader'
@@ -267,10 +267,10 @@ export class Partition implements PartitionView {
   }
 
   /** A question for an epoch that we have led since is what only a follower of ours asks: it has heard of this leadership. */
-  #noteQuestion(epoch: LeaderEpoch, follower: BrokerId): void {
+  #noteQuestion(epoch: LeaderEpoch, { id, connection }: Asker): void {
     const { probing } = this.#env
-    if (epoch >= this.#leadsSince) probing.add(follower)
-    this.remote(follower)?.noteQuestion(epoch >= this.#leadsSince || !probing.has(follower))
+    if (epoch >= this.#leadsSince) probing.add(id)
+    this.remote(id)?.noteQuestion(epoch >= this.#leadsSince || !probing.has(id), connection)
   }
 
   /** Error of an acks=all entry once the high watermark has reached it. */

@@ -11,8 +11,7 @@ import { ErrorCode } from '../protocol/errors.ts'
 import { Appends } from './appends.ts'
 import { RecordDeletions } from './delayed-delete.ts'
 import { DelayedFetch } from './delayed-fetch.ts'
-import type { ReplicationEnvironment, ReplicationFigures } from './environment.ts'
-import { noCounts } from './environment.ts'
+import { noCounts, type ReplicationEnvironment, type ReplicationFigures } from './environment.ts'
 import { FetchRead } from './fetch-read.ts'
 import { FetcherManager } from './fetcher-manager.ts'
 import { followerOf } from './fetcher-names.ts'
@@ -281,7 +280,7 @@ class BrokerReplicas implements ReplicaManager {
       const partition = partitions[i]
       if (partition === undefined || read.results[i]!.error !== ErrorCode.NONE) continue
       const replica = partition.remote(params.replicaId)
-      if (replica === undefined) continue
+      if (replica === undefined || replica.isLate(params.connection)) continue
       const wanted = params.partitions[i]!
       if (partition.noteFollowerFetch(replica, wanted.fetchOffset, wanted.logStartOffset, now)) this.#touch(partition)
     }
@@ -354,8 +353,9 @@ class BrokerReplicas implements ReplicaManager {
   offsetsForLeaderEpoch(
     request: RequestOf<'OffsetForLeaderEpoch'>,
     clientId: string | null = null,
+    connection = 0,
   ): ResponseOf<'OffsetForLeaderEpoch'> {
-    const follower = followerOf(clientId)
+    const follower = followerOf(clientId, connection)
     return {
       topics: request.topics.map(({ topic, partitions }) => ({
         topic,

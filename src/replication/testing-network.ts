@@ -45,6 +45,7 @@ export interface NetworkOptions {
 
 const LOST_AFTER_MS = 300
 let nextSession = 1
+let nextConnection = 1
 let nextPlace = 1
 
 /**
@@ -63,6 +64,7 @@ export class FakeChannel implements PeerChannel {
   #server: PeerServer | undefined
   readonly #queue: (() => void)[] = []
   #busy = false
+  readonly #number = nextConnection++
 
   constructor(options: NetworkOptions, from: BrokerId, to: BrokerId, owner: { readonly isUp: boolean }, clientId: string) {
     this.#clientId = clientId
@@ -99,7 +101,7 @@ export class FakeChannel implements PeerChannel {
     clock.timer(this.#arrivalDelay(), () => {
       if (!server.isUp) return void lost()
       this.#queue.push(() =>
-        handle(server, api, request, this.#clientId, (response) => {
+        handle(server, api, request, this.#clientId, this.#number, (response) => {
           if (server === this.#server) {
             this.#busy = false
             this.#next()
@@ -138,13 +140,14 @@ function handle<A extends PeerApi>(
   api: A,
   request: RequestOf<A>,
   clientId: string,
+  connection: number,
   reply: (response: ResponseOf<A>) => void,
 ): void {
   const done = reply as (response: unknown) => void
   if (api === 'OffsetForLeaderEpoch')
-    done(server.replicas.offsetsForLeaderEpoch(request as RequestOf<'OffsetForLeaderEpoch'>, clientId))
+    done(server.replicas.offsetsForLeaderEpoch(request as RequestOf<'OffsetForLeaderEpoch'>, clientId, connection))
   else if (api === 'ListOffsets') done(listOffsets(server.replicas, request as RequestOf<'ListOffsets'>))
-  else handleFetch(server, request as RequestOf<'Fetch'>, done)
+  else handleFetch(server, request as RequestOf<'Fetch'>, connection, done)
 }
 
 function listOffsets(replicas: ReplicaManager, request: RequestOf<'ListOffsets'>): ResponseOf<'ListOffsets'> {
@@ -168,7 +171,12 @@ function listOffsets(replicas: ReplicaManager, request: RequestOf<'ListOffsets'>
   }
 }
 
-function handleFetch(server: PeerServer, request: RequestOf<'Fetch'>, reply: (response: ResponseOf<'Fetch'>) => void): void {
+function handleFetch(
+  server: PeerServer,
+  request: RequestOf<'Fetch'>,
+  connection: number,
+  reply: (response: ResponseOf<'Fetch'>) => void,
+): void {
   const asked = request.topics.flatMap(({ topic, partitions }) => partitions.map((one) => ({ topic, ...one })))
   let session = request.epoch > 0 ? server.sessions.get(request.sessionId) : undefined
   const refuse = (errorCode: number) => reply({ throttleTimeMs: 0, errorCode, sessionId: 0, responses: [] })
@@ -198,6 +206,7 @@ function handleFetch(server: PeerServer, request: RequestOf<'Fetch'>, reply: (re
     minBytes: request.minBytes,
     maxBytes: request.maxBytes,
     minOneMessage: true,
+    connection,
     isolation: 'readUncommitted' as const,
     partitions: [...awake].sort((a, b) => a.place - b.place),
     resting,

@@ -109,6 +109,12 @@ export interface FetchPartition {
   readonly place?: number
 }
 
+/** A follower that asks something, and over which connection. */
+export interface Asker {
+  readonly id: BrokerId
+  readonly connection: number
+}
+
 export interface FetchParams {
   /** -1 consumer, -2 debugging consumer, else the follower. */
   readonly replicaId: BrokerId
@@ -118,6 +124,8 @@ export interface FetchParams {
   /** v3+: at least one whole batch is returned though it exceeds the limits. */
   readonly minOneMessage: boolean
   readonly isolation: 'readUncommitted' | 'readCommitted'
+  /** Number of the connection that it came over, in the order of acceptance; without one it is taken for the newest. */
+  readonly connection?: number
   /** Those that rest in the session (`resting`) are not among them. */
   readonly partitions: readonly FetchPartition[]
   readonly resting?: RestingPartitions | undefined
@@ -192,9 +200,13 @@ export interface ReplicaManager {
   acceptControllerEpoch(epoch: ControllerEpoch): boolean
   /**
    * `clientId` of the request tells followers (`broker-<id>-fetcher-<i>`) from others: for a follower a question beyond our own epoch means
-   * that we are no longer the leader, everybody else gets 1.1.1's answer.
+   * that we are no longer the leader, everybody else gets 1.1.1's answer. `connection`: as in `FetchParams`.
    */
-  offsetsForLeaderEpoch(request: RequestOf<'OffsetForLeaderEpoch'>, clientId?: string | null): ResponseOf<'OffsetForLeaderEpoch'>
+  offsetsForLeaderEpoch(
+    request: RequestOf<'OffsetForLeaderEpoch'>,
+    clientId?: string | null,
+    connection?: number,
+  ): ResponseOf<'OffsetForLeaderEpoch'>
   updateTopicConfig(topic: string, config: LogConfig): void
   /** `num.replica.fetchers` changed: partitions are spread over the fetchers anew. */
   resizeFetchers(): void

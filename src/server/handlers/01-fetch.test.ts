@@ -85,10 +85,11 @@ function shown(response: unknown): unknown[] {
 test('what the request asks is what is read', () => {
   const { services, replicas } = broker()
   replicas.fetchResults = ({ partitions }) => partitions.map(({ topic }) => found(topic, 'data'))
-  const { response } = call(fetch, services, request(['a', 'b']), { version: 4 })
+  const { response } = call(fetch, services, request(['a', 'b']), { version: 4, connectionNumber: 7 })
   const { partitions, ...params } = replicas.fetched[0]!
   assert.deepEqual(params, {
     replicaId: -1,
+    connection: 7,
     maxWaitMs: 100,
     minBytes: 1,
     maxBytes: 1000,

@@ -205,6 +205,7 @@ function handle(broker: BrokerServices, ctx: Context, request: Request): Handler
       minBytes: request.minBytes,
       maxBytes: request.maxBytes,
       minOneMessage: ctx.apiVersion >= 3,
+      connection: ctx.connectionNumber,
       isolation: request.isolationLevel === READ_COMMITTED ? 'readCommitted' : 'readUncommitted',
       partitions: readable,
       resting,

@@ -11,6 +11,7 @@ function* answerInSteps(
   broker: BrokerServices,
   { topics }: RequestOf<'OffsetForLeaderEpoch'>,
   clientId: string,
+  connection: number,
 ): Generator<void, ResponseInput<'OffsetForLeaderEpoch'>> {
   const answered: ReturnType<typeof broker.replicaManager.offsetsForLeaderEpoch>['topics'] = []
   for (const { topic, partitions } of topics) {
@@ -18,7 +19,7 @@ function* answerInSteps(
     answered.push(found)
     for (let from = 0; from < partitions.length; from += STEP) {
       const part = { topics: [{ topic, partitions: partitions.slice(from, from + STEP) }] }
-      for (const one of broker.replicaManager.offsetsForLeaderEpoch(part, clientId).topics)
+      for (const one of broker.replicaManager.offsetsForLeaderEpoch(part, clientId, connection).topics)
         found.partitions.push(...one.partitions)
       yield
     }
@@ -28,7 +29,7 @@ function* answerInSteps(
 
 /** OffsetForLeaderEpoch: where a leader epoch ends in this leader's log (KIP-101). */
 export const offsetForLeaderEpoch: HandlerEntry<'OffsetForLeaderEpoch'> = {
-  handle: (broker, ctx, request) => answerInSlices(broker, answerInSteps(broker, request, ctx.clientId)),
+  handle: (broker, ctx, request) => answerInSlices(broker, answerInSteps(broker, request, ctx.clientId, ctx.connectionNumber)),
   fail: (request, errorCode) => ({
     topics: [...partitionIdsByTopic(request.topics)].map(([topic, ids]) => ({
       topic,
