@@ -81,6 +81,14 @@ export function inSlices<T>(clock: SliceClock, limitMs: Millis, steps: Generator
   }
 }
 
+/** All steps now: for what is known to be short. */
+export function runToEnd<T>(steps: Generator<unknown, T>): T {
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
+
 async function goOn<T>(slice: LoopSlice, steps: Generator<void, T>): Promise<T> {
   for (;;) {
     if (slice.isDue) await slice.turn()

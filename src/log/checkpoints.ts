@@ -1,3 +1,6 @@
+import type { PartitionKey } from '../base/ids.ts'
+import { partitionKey } from '../base/ids.ts'
+import { runToEnd } from '../base/loop-slice.ts'
 import type { Disk } from '../ports/disk.ts'
 import { DiskError } from '../ports/disk.ts'
 
@@ -10,12 +13,23 @@ export const CLEANER_OFFSET_CHECKPOINT = 'cleaner-offset-checkpoint'
 export const MALFORMED = 'EBADMSG'
 
 const VERSION = 0
+/** Lines between two steps of reading. */
+const LINES_A_STEP = 256
 
 /**
  * The text format of every `*-checkpoint` file: version, number of entries, then one entry a line. A missing or empty file has no
  * entries. Throws `DiskError` (`EBADMSG`, 1.1's message) when it is malformed: 1.1 takes the log directory offline then.
  */
 export function readCheckpoint<T>(disk: Disk, path: string, parse: (fields: readonly string[]) => T | undefined): T[] {
+  return runToEnd(checkpointSteps(disk, path, parse))
+}
+
+/** `readCheckpoint` step by step: ten thousand lines are more than a turn's work for code that runs for the first time. */
+function* checkpointSteps<T>(
+  disk: Disk,
+  path: string,
+  parse: (fields: readonly string[]) => T | undefined,
+): Generator<void, T[]> {
   if (!disk.exists(path)) return []
   const lines = disk.readFile(path).toString('utf8').split(/\r?\n/)
   if (lines.at(-1) === '') lines.pop()
@@ -28,12 +42,15 @@ export function readCheckpoint<T>(disk: Disk, path: string, parse: (fields: read
   }
   if (count === undefined) return []
   if (!isInt(count)) throw malformed(count)
-  const entries = lines.slice(2).map((line) => {
+  const entries: T[] = []
+  for (let i = 2; i < lines.length; i++) {
+    if (i % LINES_A_STEP === 0) yield
+    const line = lines[i]!
     // Single spaces, as Kafka writes them: of ten thousand lines the other way takes milliseconds.
     const entry = parse(line.split(/\s\s|[^\S ]/.test(line) ? /\s+/ : ' '))
     if (entry === undefined) throw malformed(line)
-    return entry
-  })
+    entries.push(entry)
+  }
   if (entries.length !== Number(count)) {
     throw new DiskError(
       MALFORMED,
@@ -70,12 +87,26 @@ export interface OffsetEntry {
   readonly offset: number
 }
 
+function parseOffset(fields: readonly string[]): OffsetEntry | undefined {
+  const [topic, partition, offset] = fields
+  if (fields.length !== 3 || !isInt(partition!) || !isInt(offset!)) return undefined
+  return { topic: topic!, partition: Number(partition), offset: Number(offset) }
+}
+
 export function readOffsetCheckpoint(disk: Disk, path: string): OffsetEntry[] {
-  return readCheckpoint(disk, path, (fields) => {
-    const [topic, partition, offset] = fields
-    if (fields.length !== 3 || !isInt(partition!) || !isInt(offset!)) return undefined
-    return { topic: topic!, partition: Number(partition), offset: Number(offset) }
-  })
+  return readCheckpoint(disk, path, parseOffset)
+}
+
+/** The same as a map, step by step. */
+export function* offsetSteps(disk: Disk, path: string): Generator<void, Map<PartitionKey, number>> {
+  const entries = yield* checkpointSteps(disk, path, parseOffset)
+  const offsets = new Map<PartitionKey, number>()
+  for (let i = 0; i < entries.length; i++) {
+    if (i % LINES_A_STEP === LINES_A_STEP - 1) yield
+    const { topic, partition, offset } = entries[i]!
+    offsets.set(partitionKey(topic, partition), offset)
+  }
+  return offsets
 }
 
 export function writeOffsetCheckpoint(disk: Disk, path: string, entries: Iterable<OffsetEntry>): void {

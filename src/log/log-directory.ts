@@ -1,5 +1,6 @@
 import { partitionKey } from '../base/ids.ts'
 import type { Logger } from '../base/logger.ts'
+import { runToEnd } from '../base/loop-slice.ts'
 import type { Disk } from '../ports/disk.ts'
 import { DiskError } from '../ports/disk.ts'
 import type { OffsetEntry } from './checkpoints.ts'
@@ -8,9 +9,9 @@ import {
   ensureCheckpoint,
   LOG_START_OFFSET_CHECKPOINT,
   MALFORMED,
+  offsetSteps,
   RECOVERY_POINT_CHECKPOINT,
   REPLICATION_OFFSET_CHECKPOINT,
-  readOffsetCheckpoint,
   writeOffsetCheckpoint,
 } from './checkpoints.ts'
 import type { LogFolder } from './file-names.ts'
@@ -48,6 +49,9 @@ export interface LoadPlan {
   readonly wasClean: boolean
 }
 
+/** Lets others have their turn, if it is time for that or `isSure`. */
+export type Pause = (isSure?: boolean) => Promise<void>
+
 /** Logs or folders between two looks at the clock. */
 const FOLDERS_AT_ONCE = 256
 
@@ -66,6 +70,8 @@ export class LogDirectory {
   #hadRecoveryPoints = false
   #writtenStartOffsets: string | undefined
   #highWatermarks: readonly HighWatermark[] | undefined
+  /** High watermarks in the file, read while there was time; until somebody takes them or writes new ones. */
+  #prefetched: ReadonlyMap<string, number> | undefined
 
   constructor(disk: Disk, logger: Logger, path: string) {
     this.#disk = disk
@@ -146,17 +152,16 @@ export class LogDirectory {
 
   // ---------------------------------------------------------------- start
 
-  /** Throws `DiskError`, and `LogStartError` for a folder that is no partition. `pause`: lets others have their turn between the parts. */
-  async readPlan(pause: () => Promise<void>): Promise<LoadPlan> {
+  /** Throws `DiskError`, and `LogStartError` for a folder that is no partition. */
+  async readPlan(pause: Pause): Promise<LoadPlan> {
     const wasClean = this.#disk.exists(`${this.path}/${CLEAN_SHUTDOWN_FILE}`)
-    const recoveryPoints = this.#readOffsets(RECOVERY_POINT_CHECKPOINT)
-    await pause()
-    const logStartOffsets = this.#readOffsets(LOG_START_OFFSET_CHECKPOINT)
-    await pause()
+    const recoveryPoints = await this.#readOffsets(RECOVERY_POINT_CHECKPOINT, pause)
+    const logStartOffsets = await this.#readOffsets(LOG_START_OFFSET_CHECKPOINT, pause)
     for (const [key, offset] of recoveryPoints) this.#recoveryPoints.set(key, offset)
-    await pause()
+    // One call, which of ten thousand folders is a turn's work.
+    await pause(recoveryPoints.size > FOLDERS_AT_ONCE)
     const entries = this.#disk.list(this.path)
-    await pause()
+    await pause(entries.length > FOLDERS_AT_ONCE)
     const folders: (LogFolder & { name: string })[] = []
     for (const [i, entry] of entries.entries()) {
       if (i % FOLDERS_AT_ONCE === FOLDERS_AT_ONCE - 1) await pause()
@@ -175,20 +180,45 @@ export class LogDirectory {
   }
 
   /** An unreadable file is logged, then it is as if it were empty; the directory fails as soon as everything is loaded. */
-  #readOffsets(name: string): Map<string, number> {
-    const result = new Map<string, number>()
+  async #readOffsets(name: string, pause: Pause): Promise<Map<string, number>> {
     try {
-      for (const { topic, partition, offset } of readOffsetCheckpoint(this.#disk, `${this.path}/${name}`)) {
-        result.set(partitionKey(topic, partition), offset)
-      }
+      return await this.#offsets(name, pause)
     } catch (error) {
       if (!(error instanceof DiskError)) throw error
       this.#failures.error(`Error while reading checkpoint file ${this.path}/${name}`, error)
       this.#logger.warn(`Error occurred while reading ${name} file of directory ${this.path}`)
       if (name === RECOVERY_POINT_CHECKPOINT) this.#logger.warn('Resetting the recovery checkpoint to 0')
       this.malformed = error
+      return new Map()
     }
-    return result
+  }
+
+  async #offsets(name: string, pause: Pause): Promise<Map<string, number>> {
+    const steps = offsetSteps(this.#disk, `${this.path}/${name}`)
+    for (;;) {
+      const { done, value } = steps.next()
+      if (done === true) return value
+      await pause()
+    }
+  }
+
+  /**
+   * What `replication-offset-checkpoint` says, to be taken later. A file that cannot be read is read again by who asks for it, who has the
+   * directory fail then.
+   */
+  async prefetchHighWatermarks(pause: Pause): Promise<void> {
+    try {
+      this.#prefetched = await this.#offsets(REPLICATION_OFFSET_CHECKPOINT, pause)
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error
+    }
+  }
+
+  /** As the file says. Throws `DiskError`. */
+  readHighWatermarks(): ReadonlyMap<string, number> {
+    const prefetched = this.#prefetched
+    this.#prefetched = undefined
+    return prefetched ?? runToEnd(offsetSteps(this.#disk, `${this.path}/${REPLICATION_OFFSET_CHECKPOINT}`))
   }
 
   /** Set by a checkpoint file that could not be read at start. */
@@ -226,8 +256,8 @@ export class LogDirectory {
 
   // ---------------------------------------------------------------- checkpoints
 
-  /** `isBehind` of any of them. `pause` as in `readPlan`. */
-  async isBehindAny(logs: readonly PartitionLog[], pause: () => Promise<void>): Promise<boolean> {
+  /** `isBehind` of any of them. */
+  async isBehindAny(logs: readonly PartitionLog[], pause: Pause): Promise<boolean> {
     for (const [i, log] of logs.entries()) {
       if (i % FOLDERS_AT_ONCE === FOLDERS_AT_ONCE - 1) await pause()
       if (this.isBehind(log)) return true
@@ -267,6 +297,7 @@ export class LogDirectory {
   }
 
   writeHighWatermarks(values: readonly HighWatermark[]): void {
+    this.#prefetched = undefined
     if (this.#areWritten(values)) {
       // 1.1 writes all the same, and so finds out that an idle directory has failed.
       if (!this.#disk.isUsable(this.path))

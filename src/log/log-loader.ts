@@ -463,11 +463,3 @@ export function* loadProducerState(
   }
   producers.mapEndOffset = lastOffset
 }
-
-/** All steps in one turn: for logs that are small or empty. */
-export function runToEnd<T>(steps: Generator<LoadStep, T>): T {
-  for (;;) {
-    const step = steps.next()
-    if (step.done) return step.value
-  }
-}

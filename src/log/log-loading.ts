@@ -1,17 +1,17 @@
 import { allOf } from '../base/all-of.ts'
 import type { PartitionKey } from '../base/ids.ts'
 import { partitionKey } from '../base/ids.ts'
-import { LoopSlice } from '../base/loop-slice.ts'
+import { LoopSlice, runToEnd } from '../base/loop-slice.ts'
 import { DiskError } from '../ports/disk.ts'
 import { CorruptSegmentError } from './batch-scanner.ts'
 import type { LogEnvironment } from './environment.ts'
 import type { LogPlace } from './future-logs.ts'
 import type { LogOwner } from './log.ts'
 import { PartitionLog } from './log.ts'
-import type { LoadPlan, LogDirectory } from './log-directory.ts'
+import type { LoadPlan, LogDirectory, Pause } from './log-directory.ts'
 import { LogStartError } from './log-directory.ts'
 import type { LoadStep } from './log-loader.ts'
-import { loadLog, runToEnd } from './log-loader.ts'
+import { loadLog } from './log-loader.ts'
 import type { LogManagerOptions } from './log-manager-options.ts'
 import type { LogMap } from './log-map.ts'
 import type { LogConfig } from './types.ts'
@@ -65,6 +65,7 @@ export class LogLoading {
       // Recovery may have found less than the checkpoint promised.
       const logs = [...this.#host.logs.values()].filter((log) => log.logDir === directory.path)
       if (await directory.isBehindAny(logs, this.#pauses())) directory.writeRecoveryPoints(logs)
+      await directory.prefetchHighWatermarks(this.#pauses())
       await directory.removeCleanMarker()
       if (directory.malformed !== undefined) this.#host.fail(directory.path, directory.malformed)
     } catch (error) {
@@ -127,10 +128,10 @@ export class LogLoading {
   }
 
   /** For loops over all logs: a turn for others where the slice has been long. */
-  #pauses(): () => Promise<void> {
+  #pauses(): Pause {
     const slice = new LoopSlice(this.#host.environment.clock, SLICE_MS)
-    return async () => {
-      if (slice.isDue) await slice.turn()
+    return async (isSure = false) => {
+      if (isSure || slice.isDue) await slice.turn()
     }
   }
 

@@ -3,7 +3,6 @@ import { partitionKey } from '../base/ids.ts'
 import { LoopSlice, nextSlice } from '../base/loop-slice.ts'
 import type { Timer } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
-import { REPLICATION_OFFSET_CHECKPOINT, readOffsetCheckpoint } from './checkpoints.ts'
 import { DEFAULT_CLEANER_OPTIONS } from './cleaner/cleaner-options.ts'
 import { LogCleaner } from './cleaner/log-cleaner.ts'
 import type { LogEnvironment } from './environment.ts'
@@ -382,10 +381,7 @@ export class BrokerLogManager implements LogManager, LogOwner {
     const result = new Map<string, number>()
     for (const directory of this.#directories) {
       this.#attempt(directory, () => {
-        const path = `${directory.path}/${REPLICATION_OFFSET_CHECKPOINT}`
-        for (const entry of readOffsetCheckpoint(this.#environment.disk, path)) {
-          result.set(partitionKey(entry.topic, entry.partition), entry.offset)
-        }
+        for (const [key, offset] of directory.readHighWatermarks()) result.set(key, offset)
       })
     }
     return result

@@ -89,8 +89,11 @@ export class MetricRegistry {
   /** The same in steps. */
   *collectSteps(add: AddSample): Generator<unknown, void> {
     for (const [name, counter] of this.#counters) add(name, counter.value, 'counter')
-    for (const [name, read] of this.#gauges) add(name, read())
-    yield
+    // One of them may count all partitions.
+    for (const [name, read] of this.#gauges) {
+      add(name, read())
+      yield
+    }
     for (const collector of this.#collectors) {
       collector(add)
       yield

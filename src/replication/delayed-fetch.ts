@@ -1,10 +1,15 @@
+import { nextSlice } from '../base/loop-slice.ts'
 import type { TimerWheel, WheelTimer } from '../base/timer-wheel.ts'
+import type { Clock } from '../ports/clock.ts'
 import { DiskError } from '../ports/disk.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import type { ReplicationCounters } from './environment.ts'
 import { FetchRead, fetchBound, fetchRefusal } from './fetch-read.ts'
 import type { Partition } from './partition.ts'
 import type { FetchParams, FetchPartition } from './types.ts'
+
+/** To read more partitions than this is a slice of its own: the fetches of several followers end their waiting together. */
+const READ_BESIDE_OTHERS = 500
 
 /** A fetch that waits for `minBytes`, an error or the end of `maxWaitMs`, registered with each of its partitions. */
 export class DelayedFetch {
@@ -16,6 +21,9 @@ export class DelayedFetch {
   readonly #done: (read: FetchRead) => void
   #timer: WheelTimer | undefined
   #finished = false
+  /** Since it waits. */
+  #clock: Clock | undefined
+  #adopted = 0
 
   /** `lookup` finds the partitions anew for the final read: one may be gone by then. */
   constructor(
@@ -35,15 +43,21 @@ export class DelayedFetch {
     return this.#finished
   }
 
-  park(timers: TimerWheel, counters: ReplicationCounters): void {
+  park(timers: TimerWheel, counters: ReplicationCounters, clock: Clock): void {
     const partitions = this.#partitions
     const { resting } = this.#params
     if (resting !== undefined) resting.parked = this
     for (let i = 0; i < partitions.length; i++) this.#waitingAt(partitions[i]!).set(this, i)
-    this.#timer = timers.add(this.#params.maxWaitMs, () => {
+    this.#clock = clock
+    const expire = (): void => {
+      if (this.#finished) return
       if (this.#params.replicaId >= 0) counters.expiredFollowerFetches++
       else counters.expiredConsumerFetches++
       this.complete()
+    }
+    this.#timer = timers.add(this.#params.maxWaitMs, () => {
+      if (this.#partitions.length <= READ_BESIDE_OTHERS) expire()
+      else nextSlice(clock, expire)
     })
   }
 
@@ -51,12 +65,13 @@ export class DelayedFetch {
     return this.#params.replicaId >= 0 ? followerFetches : consumerFetches
   }
 
-  /** A partition of the session rested until now. */
+  /** A partition of the session rested until now. With too many of them it is not waited longer: most may rest again. */
   adopt(wanted: FetchPartition, partition: Partition): void {
     if (this.#finished) return
     this.#waitingAt(partition).set(this, this.#wanted.length)
     this.#wanted.push(wanted)
     this.#partitions.push(partition)
+    if (this.#params.replicaId >= 0 && ++this.#adopted === READ_BESIDE_OTHERS) nextSlice(this.#clock!, () => this.complete())
   }
 
   /** Something changed in the partition at `index`. */

@@ -66,8 +66,8 @@ export interface ReplicationFigures {
   readonly quotas: ReplicationQuotas
   readonly traffic: Traffic
   fetchers(): Iterable<FetcherFigures>
-  /** Entries of produces that wait for the high watermark, and of fetches that wait for data; DeleteRecords that wait for followers. */
-  waiting(): { readonly produces: number; readonly fetches: number; readonly deletions: number }
+  /** Entries of produces that wait for the high watermark, and of fetches that wait for data; DeleteRecords that wait for followers. In steps. */
+  waiting(): Generator<void, { readonly produces: number; readonly fetches: number; readonly deletions: number }>
 }
 
 /** One follower connection: `kafka.server:type=FetcherStats` and `FetcherLagMetrics`. */

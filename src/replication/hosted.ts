@@ -2,6 +2,9 @@ import type { PartitionId } from '../base/ids.ts'
 import type { ReplicationEnvironment } from './environment.ts'
 import { Partition } from './partition.ts'
 
+/** Partitions of a step. */
+const COUNTED_A_STEP = 256
+
 /** The partitions of this broker, found by topic and id without making a key. */
 export class HostedPartitions {
   readonly #env: ReplicationEnvironment
@@ -33,15 +36,16 @@ export class HostedPartitions {
     this.#env.traffic.forget(topic)
   }
 
-  /** Produces and fetches that wait, each counted with every partition of its. */
-  waiting(): { produces: number; fetches: number } {
-    let [produces, fetches] = [0, 0]
+  /** Produces and fetches that wait, each counted with every partition of its, and `deletions`; in steps. */
+  *waiting(deletions: () => number): Generator<void, { produces: number; fetches: number; deletions: number }> {
+    let [produces, fetches, looked] = [0, 0, 0]
     for (const { acks, followerFetches, consumerFetches, rests } of this.all()) {
+      if (++looked % COUNTED_A_STEP === 0) yield
       produces += acks.length
       fetches += followerFetches.size + consumerFetches.size
       for (const { session } of rests) if (session.parked !== undefined) fetches++
     }
-    return { produces, fetches }
+    return { produces, fetches, deletions: deletions() }
   }
 
   *all(): IterableIterator<Partition> {

@@ -9,10 +9,11 @@ import type { Partition } from './partition.ts'
 function partitions(count: number, expanded: number[]) {
   return Array.from({ length: count }, (_, i) => {
     const replica = new RemoteReplica(2)
-    const state = { may: true, remote: replica as RemoteReplica | undefined }
+    const state = { may: true, remote: replica as RemoteReplica | undefined, woken: 0 }
     const partition = {
       mayExpand: () => state.may,
       remote: () => state.remote,
+      wake: () => state.woken++,
       expandIsr: () => {
         state.may = false
         expanded.push(i)
@@ -47,7 +48,16 @@ test('what does not hold any more when its turn comes is left out', async () => 
     if (i % 2 === 0) state.may = false
     else if (i % 3 === 0) state.remote = new RemoteReplica(2)
   }
+  assert.ok(
+    all.slice(begun).every(({ replica, partition, state }) => expansions.isWaiting(replica) && state.woken === 0 && partition),
+  )
   await clock.advance(0)
+  // They rest while they wait: whoever does not join is looked at again.
+  assert.ok(
+    all
+      .slice(begun)
+      .every(({ replica, state }) => !expansions.isWaiting(replica) && state.woken === (state.remote === replica ? 1 : 0)),
+  )
   const left = [...all.keys()].slice(begun).filter((i) => i % 2 === 1 && i % 3 !== 0)
   assert.deepEqual(expanded.slice(begun), left)
 })

@@ -32,6 +32,11 @@ export class IsrExpansions {
     this.#watchTurn()
   }
 
+  /** Its turn comes without another fetch. */
+  isWaiting(replica: RemoteReplica): boolean {
+    return this.#waiting.has(replica)
+  }
+
   #watchTurn(): void {
     if (this.#isWatching) return
     this.#isWatching = true
@@ -44,7 +49,10 @@ export class IsrExpansions {
     for (const [replica, partition] of this.#waiting) {
       if (this.#begun >= AT_ONCE) break
       this.#waiting.delete(replica)
-      if (partition.remote(replica.id) === replica) this.add(partition, replica)
+      if (partition.remote(replica.id) !== replica) continue
+      // Should it not join now, then its fetches decide again.
+      partition.wake()
+      this.add(partition, replica)
     }
   }
 }

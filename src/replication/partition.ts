@@ -303,6 +303,11 @@ export class Partition implements PartitionView {
     return undefined
   }
 
+  /** In the ISR, or about to be proposed without another fetch. */
+  counts(replica: RemoteReplica): boolean {
+    return replica.counted || this.#env.expansions.isWaiting(replica)
+  }
+
   /** Something is about to change: the next fetch of each session looks at the partition again. */
   readonly wake = (): void => {
     if (this.rests.length > 0) for (const rest of this.rests.splice(0)) rest.session.woken(rest)

@@ -100,7 +100,7 @@ class BrokerReplicas implements ReplicaManager {
       quotas: makeQuotas(config, () => clock.now()),
       traffic: new Traffic(),
       fetchers: () => this.#fetchers.all(),
-      waiting: () => ({ ...this.#hosted.waiting(), deletions: this.#deletions.size }),
+      waiting: () => this.#hosted.waiting(() => this.#deletions.size),
     }
     const env: ReplicationEnvironment = {
       brokerId: config.brokerId,
@@ -246,7 +246,7 @@ class BrokerReplicas implements ReplicaManager {
       (late) => this.#answer(late, done),
     )
     if (read.bytes > 0 && delayed.isDue()) delayed.complete()
-    else delayed.park(this.#timers, this.figures.counters)
+    else delayed.park(this.#timers, this.figures.counters, this.#clock)
     this.#settle()
     return delayed.isFinished ? undefined : delayed
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { runToEnd } from '../base/loop-slice.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import type { Partition } from './partition.ts'
 import { RestingPartitions } from './resting.ts'
@@ -85,7 +86,7 @@ test('what a follower has and knows rests: its fetches do not look at it, but co
   const before = all.totalFetchRequests
   const began = session.bench.clock.now()
   const fetched = session.fetch()
-  assert.equal(session.bench.figures(1).waiting().fetches, 3)
+  assert.equal(runToEnd(session.bench.figures(1).waiting()).fetches, 3)
   await session.bench.run(600)
   assert.deepEqual([fetched.answer, fetched.at! - began], [[], 500])
   assert.equal(all.totalFetchRequests - before, 6)

@@ -87,7 +87,7 @@ export class RestingPartitions {
     if (!isIdle(partition, wanted)) return false
     const isFollower = this.replicaId >= 0
     const replica = isFollower ? partition.remote(this.replicaId) : undefined
-    if (isFollower && !(replica?.counted && replica.aligned)) return false
+    if (isFollower && !(replica?.aligned && partition.counts(replica))) return false
     const rest = { session: this, wanted, partition, replica }
     this.#rests.set(wanted, rest)
     this.#topics.set(partition.traffic, (this.#topics.get(partition.traffic) ?? 0) + 1)

@@ -57,8 +57,8 @@ export class RoleChanges {
     const slice = new LoopSlice(env.clock, SLICE_MS)
     for (const state of states) {
       const { topic, partition, isNew, replicas } = state
-      const isKnown = hosted.get(topic, partition) !== undefined || logs.get(topic, partition) !== undefined
-      if (!isNew || isKnown || !replicas.includes(env.brokerId)) continue
+      if (!isNew || !replicas.includes(env.brokerId)) continue
+      if (hosted.get(topic, partition) !== undefined || logs.get(topic, partition) !== undefined) continue
       try {
         logs.getOrCreate(topic, partition, topicConfig(topic), isNew)
         made.push(state)

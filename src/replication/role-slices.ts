@@ -10,6 +10,8 @@ type Response = ResponseOf<'LeaderAndIsr'>
 /** How long roles may change without a break, and for how many partitions at a time. */
 const SLICE_MS = 6
 const STEP = 32
+/** From this number on not even the first of them change in the turn in which the request was decoded. */
+const MANY = 1000
 
 export interface RoleSlicePorts {
   readonly clock: Clock
@@ -31,14 +33,17 @@ export function staleController({ partitionStates }: Request): Response {
 export async function changeInSlices(ports: RoleSlicePorts, request: Request): Promise<Response> {
   const { clock, brokerId } = ports
   const { controllerEpoch, partitionStates } = request
+  const slice = new LoopSlice(clock, SLICE_MS)
+  // Decoding has had its slice of this turn.
+  let isDue = partitionStates.length > MANY
   const order = [...partitionStates.keys()]
   const leads = (index: number): number => (partitionStates[index]!.leader === brokerId ? 0 : 1)
   order.sort((a, b) => leads(a) - leads(b) || a - b)
   const liveLeaders = new Set(request.liveLeaders.map(({ id }) => id))
   const partitions = new Array<Response['partitions'][number]>(order.length)
-  const slice = new LoopSlice(clock, SLICE_MS)
   for (let from = 0; from < order.length; from += STEP) {
-    if (from > 0 && slice.isDue) {
+    if (isDue || slice.isDue) {
+      isDue = false
       await slice.turn()
       if (!ports.isCurrent(controllerEpoch)) return staleController(request)
     }

@@ -37,7 +37,7 @@ export async function startBrokerMetrics(parts: BrokerMetricsParts): Promise<Lis
   const { registry, services } = parts
   registerServer(parts)
   registry.collectInSteps(partitions(services))
-  registry.collect(replicaTraffic(services.replicaManager.figures))
+  registry.collectInSteps(replicaTraffic(services.replicaManager.figures))
   registry.collectInSteps(followers(services.replicaManager.figures))
   registry.collect(controllerGauges(services, parts.channels))
   registry.collect(logDirectories(services))
@@ -143,8 +143,8 @@ function partitions({ replicaManager }: BrokerServices): SteppedCollector {
   }
 }
 
-function replicaTraffic({ counters, quotas, traffic, waiting }: ReplicationFigures): Collector {
-  return (add) => {
+function replicaTraffic({ counters, quotas, traffic, waiting }: ReplicationFigures): SteppedCollector {
+  return function* (add) {
     const replicaManager = (name: string, value: number): void =>
       add(`kafka.server:type=ReplicaManager,name=${name}`, value, 'counter')
     replicaManager('IsrShrinksPerSec', counters.isrShrinks)
@@ -153,6 +153,7 @@ function replicaTraffic({ counters, quotas, traffic, waiting }: ReplicationFigur
     for (const [topic, one] of [[undefined, traffic.all] as const, ...traffic.topics]) {
       const meter = (name: string, value: number): void =>
         add(`kafka.server:type=BrokerTopicMetrics,name=${name}${topic === undefined ? '' : `,topic=${topic}`}`, value, 'counter')
+      yield
       meter('MessagesInPerSec', one.messagesIn)
       meter('BytesInPerSec', one.bytesIn)
       meter('BytesOutPerSec', one.bytesOut)
@@ -169,7 +170,7 @@ function replicaTraffic({ counters, quotas, traffic, waiting }: ReplicationFigur
     add('kafka.server:type=LeaderReplication,name=byte-rate', quotas.leader.byteRate)
     add('kafka.server:type=FollowerReplication,name=byte-rate', quotas.follower.byteRate)
     add('kafka.server:type=AlterLogDirsReplication,name=byte-rate', quotas.alterLogDirs.byteRate)
-    const { produces, fetches, deletions } = waiting()
+    const { produces, fetches, deletions } = yield* waiting()
     const purgatory = 'kafka.server:type=DelayedOperationPurgatory,name=PurgatorySize,delayedOperation'
     add(`${purgatory}=Produce`, produces)
     add(`${purgatory}=Fetch`, fetches)

@@ -366,6 +366,7 @@ class NodeConnection implements Connection, FrameTransport {
     if (this.#reader === undefined) return false
     if (this.#shared.turn.isUsedUp) this.#putOff()
     const wantsMore = buffer === this.#target ? this.#reader.filled(bytes) : this.#reader.feed(this.#shared.buffer, 0, bytes)
+    this.#shared.turn.worked()
     // Ended within: from now on input is dropped, up to the peer's end.
     return wantsMore || this.#ending
   }

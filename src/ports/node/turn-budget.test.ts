@@ -26,3 +26,15 @@ test('a large budget is not used up; with none everything is put off, in order, 
   clearInterval(timer)
   assert.deepEqual(done.slice(0, 4), ['a2', 'b2', 'a1', 'b1'])
 })
+
+test('a piece of work that takes the whole budget is the last of its turn', () => {
+  const budget = new TurnBudget(5)
+  const compute = (): void => {
+    const since = performance.now()
+    while (performance.now() - since < 11);
+  }
+  assert.equal(budget.isUsedUp, false)
+  compute()
+  budget.worked()
+  assert.equal(budget.isUsedUp, true, 'another read of the same turn')
+})

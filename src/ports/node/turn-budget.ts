@@ -9,6 +9,8 @@ export class TurnBudget {
   readonly #budgetMs: number
   /** When the present turn was last known to be young. */
   #since = performance.now()
+  /** When it was last asked. */
+  #begun = this.#since
   /** The end of the turn is waited for. */
   #isWatched = false
   #waiting: (() => void)[] = []
@@ -21,12 +23,19 @@ export class TurnBudget {
   /** To be asked before a piece of work; when true, the work belongs into `putOff`. */
   get isUsedUp(): boolean {
     const now = performance.now()
+    this.#begun = now
     const isLong = now - this.#since >= this.#budgetMs
     if (!isLong) return false
     // Perhaps that were many short turns: the watch tells.
     if (this.#isWatched) return true
     this.#watch(now)
     return this.#budgetMs === 0
+  }
+
+  /** To be told after a piece of work that was not put off: one that took the whole budget is the last of its turn. */
+  worked(): void {
+    if (this.#isWatched || performance.now() - this.#begun < this.#budgetMs) return
+    this.#watch(this.#begun)
   }
 
   /** Runs in a later turn, in the order of the calls. */
@@ -44,6 +53,7 @@ export class TurnBudget {
   #endOfTurn(): void {
     this.#isWatched = false
     this.#since = performance.now()
+    if (this.#next === this.#waiting.length) return
     while (this.#next < this.#waiting.length) {
       this.#waiting[this.#next++]!()
       if (performance.now() - this.#since >= this.#budgetMs) break
@@ -51,12 +61,12 @@ export class TurnBudget {
     if (this.#next === this.#waiting.length) {
       this.#waiting = []
       this.#next = 0
-      return
-    }
-    if (this.#next > 256) {
+      if (performance.now() - this.#since < this.#budgetMs) return
+    } else if (this.#next > 256) {
       this.#waiting.splice(0, this.#next)
       this.#next = 0
     }
-    if (!this.#isWatched) this.#watch(performance.now())
+    // Beyond its budget it uses up that of the reads of this turn.
+    if (!this.#isWatched) this.#watch(this.#since + this.#budgetMs)
   }
 }

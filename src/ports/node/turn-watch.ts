@@ -2,13 +2,11 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { PerformanceObserver, performance } from 'node:perf_hooks'
 
 /** So many short turns in a row, and the loop is looked at from a timer instead of at the end of each of them. */
-const DENSE_TURNS = 8
+const DENSE_TURNS = 4
 const SHORT_MS = 1
-const DENSE_INTERVAL_MS = 4
+const DENSE_INTERVAL_MS = 2
 /** Shorter work is taken as it is: asking the system for the CPU costs more than a look at the clock. */
 const WORTH_ASKING_MS = 4
-/** What Linux says of a thread is late by up to so much (its clock ticks 250 times a second or more). */
-const TICK_MS = 4
 /** The CPU is asked for at least this often, so that what others computed before a turn is not taken for its own. */
 const CPU_INTERVAL_MS = 10
 
@@ -92,7 +90,7 @@ export class TurnWatch {
     this.#cpuAt = now
     const threadBefore = this.#threadMs
     this.#threadMs = this.#thread.ms()
-    const cpu = Math.min(worked, this.#cpu - cpuBefore, this.#thread.isKnown ? this.#threadMs - threadBefore + TICK_MS : worked)
+    const cpu = Math.min(worked, this.#cpu - cpuBefore, this.#thread.isKnown ? this.#threadMs - threadBefore : worked)
     this.#untold.push(new WatchedTurn(before, now, worked, cpu))
   }
 
@@ -102,7 +100,10 @@ export class TurnWatch {
   }
 }
 
-/** CPU of the main thread, from Linux; others' of this process (files, garbage) do not count. */
+/**
+ * CPU of the main thread, from Linux; others' of this process (files, garbage) do not count. To be asked behind `cpuMs`: that makes Linux
+ * bring the thread's time up to date, which is late by up to a tick (4 ms) else.
+ */
 class ThreadTime {
   #file: number | undefined
   readonly #bytes = Buffer.alloc(64)
