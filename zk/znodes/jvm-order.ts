@@ -10,18 +10,22 @@ function javaHash(text: string): number {
   return hash
 }
 
+/** More than a znode has room for; 32 bits of a hash and a place are exact in a number. */
+const MAX_KEYS = 2 ** 21
+
 /** An immutable Scala map: up to four keys in order of insertion, more in that of a trie of mixed hashes, five bits a level. */
 export function scalaMapOrder(keys: readonly string[]): string[] {
   if (keys.length <= 4) return [...keys]
-  const mixed = new Map(keys.map((key) => [key, mix(javaHash(key))]))
-  return [...keys].sort((a, b) => {
-    const [x, y] = [mixed.get(a)!, mixed.get(b)!]
-    for (let shift = 0; shift < 32; shift += 5) {
-      const difference = ((x >>> shift) & 31) - ((y >>> shift) & 31)
-      if (difference !== 0) return difference
-    }
-    return 0
-  })
+  // Numbers, because a topic of ten thousand partitions would take 30 ms to sort with a function.
+  const places = Float64Array.from(keys, (key, i) => levels(mix(javaHash(key))) * MAX_KEYS + i).sort()
+  return Array.from(places, (place) => keys[place % MAX_KEYS]!)
+}
+
+/** The lowest five bits, which are the first level, in front. */
+function levels(hash: number): number {
+  let path = 0
+  for (let shift = 0; shift < 30; shift += 5) path = path * 32 + ((hash >>> shift) & 31)
+  return path * 4 + (hash >>> 30)
 }
 
 function mix(hash: number): number {

@@ -1,4 +1,3 @@
-import { type JsonValue, jsonBytes, jsonObject } from './json.ts'
 import { scalaMapOrder } from './jvm-order.ts'
 import type { TopicAssignment } from './types.ts'
 import { Fields } from './znode.ts'
@@ -17,21 +16,23 @@ export function topicPath(topic: string): string {
 
 /** Up to four partitions keep the order of `assignment`. */
 export function encodeTopic(assignment: TopicAssignment): Buffer {
-  const byName = new Map([...assignment].map(([partition, replicas]) => [String(partition), replicas]))
-  const partitions = new Map<string, JsonValue>(scalaMapOrder([...byName.keys()]).map((name) => [name, byName.get(name)!]))
-  return jsonBytes(jsonObject(['version', 1], ['partitions', partitions]))
+  // Not by way of `jsonBytes`, which takes four times as long: ten thousand partitions must not hold the loop.
+  const partitions = scalaMapOrder(Array.from(assignment.keys(), String)).map(
+    (name) => `"${name}":[${assignment.get(Number(name))!.join(',')}]`,
+  )
+  return Buffer.from(`{"version":1,"partitions":{${partitions.join(',')}}}`)
 }
 
 export function decodeTopic(topic: string, data: Buffer | null): TopicAssignment {
   const fields = Fields.of(topicPath(topic), data)
   if (!fields.has('partitions')) return new Map()
   const partitions = fields.object('partitions')
-  return new Map(
-    partitions.keys().map((name) => {
-      // 1.1 lets an assignment name any int32, negative ones too.
-      if (!/^-?\d{1,10}$/.test(name) || (Number(name) | 0) !== Number(name))
-        throw partitions.error(name, 'is not a partition number')
-      return [Number(name), partitions.ints(name)]
-    }),
-  )
+  const assignment = new Map<number, readonly number[]>()
+  for (const name of partitions.keys()) {
+    const partition = Number(name)
+    // 1.1 lets an assignment name any int32, negative ones too.
+    if ((partition | 0) !== partition || !/^-?\d{1,10}$/.test(name)) throw partitions.error(name, 'is not a partition number')
+    assignment.set(partition, partitions.ints(name))
+  }
+  return assignment
 }

@@ -73,9 +73,10 @@ export class Fields {
     return value
   }
 
-  ints(name: string): number[] {
-    const field = this.#prefix + name
-    return this.#list(name).map((item, i) => int(this.path, `${field}[${i}]`, item))
+  ints(name: string): readonly number[] {
+    const list = this.#list(name)
+    if (list.every(isInt)) return list
+    return list.map((item, i) => int(this.path, `${this.#prefix}${name}[${i}]`, item))
   }
 
   texts(name: string): string[] {
@@ -122,9 +123,12 @@ function objectOf(path: string, field: string | undefined, value: JsonValue | un
   throw new ZnodeError(path, field, `${shown(value)}, not an object`)
 }
 
+function isInt(value: JsonValue | undefined): value is number {
+  return typeof value === 'number' && value >= INT32_MIN && value <= INT32_MAX
+}
+
 function int(path: string, field: string, value: JsonValue | undefined): number {
-  if (typeof value !== 'number' || value < INT32_MIN || value > INT32_MAX)
-    throw new ZnodeError(path, field, `${shown(value)}, not a 32-bit integer`)
+  if (!isInt(value)) throw new ZnodeError(path, field, `${shown(value)}, not a 32-bit integer`)
   return value
 }
 
