@@ -1,5 +1,4 @@
 import type { BrokerId, ControllerEpoch } from '../base/ids.ts'
-import type { RequestContext } from './request-types.ts'
 
 /** What every request of a controller says of its sender. */
 export interface ControllerRequest {
@@ -36,12 +35,16 @@ export class ControllerConnection {
   }
 }
 
-type ControllerApi = 'LeaderAndIsr' | 'UpdateMetadata' | 'StopReplica'
+/** What a `RequestContext` tells of the connection, and does to it. */
+interface Caller {
+  readonly connectionNumber: number
+  close(reason: string): void
+}
 
 /** True: over an older connection than the controller's present one, which is closed now. Asked at the beginning, and after whatever was waited for. */
 export function isOverOldConnection(
   { controllerConnection }: { readonly controllerConnection: ControllerConnection },
-  ctx: RequestContext<ControllerApi>,
+  ctx: Caller,
   request: ControllerRequest,
 ): boolean {
   if (controllerConnection.accepts(request, ctx.connectionNumber)) return false
