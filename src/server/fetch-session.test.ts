@@ -136,7 +136,7 @@ test('what rests is not read, keeps its place, and is let go with its session', 
   const replica = new RemoteReplica(1)
   Object.assign(replica, { counted: true, aligned: true })
   const log = { logEndOffset: 0, highWatermark: 0, logStartOffset: 0 }
-  const of = { isLeader: true, remote: () => replica, requireLog: () => log }
+  const of = { isLeader: true, remote: () => replica, counts: () => true, requireLog: () => log }
   const partition = { rests: [] as Rest[], traffic: new TopicTraffic(), ...of } as unknown as Partition
   const asked = ['a-0@0', 'b-0@0', 'c-0@0'].map(parsePartition)
   const empty = 'hw 0 start 0 value bytes 0'
