@@ -21,6 +21,8 @@ const HELD_UP_MS = 20
 const QUESTIONS_AT_ONCE = 500
 /** Wait after a refused epoch question; doubles up to `replica.fetch.backoff.ms`. */
 const FIRST_RETRY_MS = 10
+/** Refused more often (for 1.3 s), a partition may be refused for ever (an old order to follow): it waits for the fetches of others. */
+const HURRIED_RETRIES = 7
 const LATEST = -1
 const EARLIEST = -2
 
@@ -179,10 +181,10 @@ export class Fetcher implements FetcherFigures {
 
   /** A fetch without data is parked at the leader for up to `replica.fetch.wait.max.ms`; new partitions shall not wait for that. */
   #watchHeldUp(): void {
-    if (this.#inFlight !== 'fetch' || this.#heldUp !== undefined || this.#aligning.size === 0) return
+    if (this.#inFlight !== 'fetch' || this.#heldUp !== undefined || !this.#isHurried()) return
     this.#heldUp = this.#env.timers.add(HELD_UP_MS, () => {
       this.#heldUp = undefined
-      if (this.#closed || this.#inFlight !== 'fetch' || this.#aligning.size === 0) return
+      if (this.#closed || this.#inFlight !== 'fetch' || !this.#isHurried()) return
       this.#channel.close()
       this.#channel = this.#peers.open(this.#leader, this.#clientId)
       this.#inFlight = 'none'
@@ -190,6 +192,11 @@ export class Fetcher implements FetcherFigures {
       this.#askAnew()
       this.run()
     })
+  }
+
+  #isHurried(): boolean {
+    for (const { delayed, retries } of this.#aligning) if (delayed === undefined && retries < HURRIED_RETRIES) return true
+    return false
   }
 
   #delay(followed: Followed, delayMs: Millis = this.#env.config.replicaFetchBackoffMs): void {

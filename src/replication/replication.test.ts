@@ -309,6 +309,19 @@ test('partitions that appear while a fetch is parked do not wait for it', async 
   assert.ok(produced.at! - start < 50, `${produced.at! - start} ms`)
 })
 
+test('a partition that its leader refuses for ever does not keep others from hearing what is committed', async () => {
+  const bench = await Bench.start({ config: { replicaFetchBackoffMs: 300 } })
+  for (const partition of [0, 1]) bench.create(partition)
+  await bench.run(1000)
+  bench.elect(1, [1, 2, 3], 1)
+  bench.announce([2], 1)
+  bench.elect(3, [1, 2, 3], 1)
+  bench.announce([1, 3], 1)
+  await bench.run(5000)
+  bench.produce(1, ['a'])
+  await bench.until(() => bench.highWatermark(2) === 1, 2000, 'the last high watermark, which only the next fetch brings')
+})
+
 test('corrupt data is contained to its partition and fetched again after the backoff', async () => {
   const bench = await Bench.start({ brokers: 2 })
   bench.create(0, [1, 2])
