@@ -57,13 +57,8 @@ test('who leads before it knows what to cut has cut nothing, or whole batches: n
   assert.deepEqual([...found], ['apqr', 'a', 'axyz'])
 })
 
-/**
- * 1 leads epoch 1: a, and x, y that 2 has and 3 has not. 2 asks it in epoch 2 where epoch 1 ends; while the answer is under way 3 leads epoch 3,
- * 1 follows it and drops x, y, then leads epoch 4 and gets p, q. 2 hears of neither epoch.
- */
-async function deposedWhileAsked(): Promise<{ bench: Bench; ack: () => number | undefined }> {
-  let delayMs = 1
-  const bench = await Bench.start({ delay: () => delayMs })
+/** 1 leads epoch 1: a, that all have; then 3 is cut off from it. */
+async function leadsWithout3(bench: Bench): Promise<void> {
   bench.create()
   await bench.run(1000)
   bench.elect(1, [1, 2, 3])
@@ -71,6 +66,27 @@ async function deposedWhileAsked(): Promise<{ bench: Bench; ack: () => number | 
   bench.produce(1, ['a'])
   await bench.run(1000)
   bench.cut(1, 3)
+}
+
+/** 3 leads, 1 follows it and drops all but a, then leads again and gets p, q; 2 hears of neither. */
+async function leadsAgain(bench: Bench, limitMs: number): Promise<ReturnType<Bench['produce']>> {
+  bench.heal()
+  bench.elect(3, [1, 2, 3])
+  bench.announce([3, 1])
+  await bench.until(() => bench.end(1) === 1, limitMs, 'what 3 does not have is gone')
+  bench.elect(1, [1, 2, 3])
+  bench.announce([1, 3])
+  return bench.produce(1, ['p', 'q'])
+}
+
+/**
+ * 1 leads epoch 1: a, and x, y that 2 has and 3 has not. 2 asks it in epoch 2 where epoch 1 ends; while the answer is under way 3 leads epoch 3,
+ * 1 follows it and drops x, y, then leads epoch 4 and gets p, q. 2 hears of neither epoch.
+ */
+async function deposedWhileAsked(): Promise<{ bench: Bench; ack: () => number | undefined }> {
+  let delayMs = 1
+  const bench = await Bench.start({ delay: () => delayMs })
+  await leadsWithout3(bench)
   bench.produce(1, ['x', 'y'], 1)
   await bench.run(50)
   assert.deepEqual([bench.end(2), bench.end(3)], [3, 1])
@@ -85,13 +101,7 @@ async function deposedWhileAsked(): Promise<{ bench: Bench; ack: () => number | 
   delayMs = 400
   await bench.run(1)
   delayMs = 1
-  bench.heal()
-  bench.elect(3, [1, 2, 3])
-  bench.announce([3, 1])
-  await bench.until(() => bench.end(1) === 1, 300, 'what 3 does not have is gone')
-  bench.elect(1, [1, 2, 3])
-  bench.announce([1, 3])
-  const produced = bench.produce(1, ['p', 'q'])
+  const produced = await leadsAgain(bench, 300)
   await bench.until(() => asked() === 3, 500, 'the late answer, and the next question')
   return { bench, ack: () => errorOf(produced) }
 }
@@ -173,24 +183,12 @@ async function fetchOnTheWay(): Promise<{ bench: Bench; arrives: number; ack: ()
   }
   let bench: Bench | undefined
   bench = await Bench.start({ delay })
-  bench.create()
-  await bench.run(1000)
-  bench.elect(1, [1, 2, 3])
-  bench.announce()
-  bench.produce(1, ['a'])
-  await bench.run(1000)
-  bench.cut(1, 3)
+  await leadsWithout3(bench)
   bench.recordRequests = true
   bench.produce(1, ['x', 'y'], 1)
   await bench.run(50)
   assert.deepEqual([bench.end(2), bench.end(3)], [3, 1])
-  bench.heal()
-  bench.elect(3, [1, 2, 3])
-  bench.announce([3, 1])
-  await bench.until(() => bench!.end(1) === 1, 500, 'what 3 does not have is gone')
-  bench.elect(1, [1, 2, 3])
-  bench.announce([1, 3])
-  const produced = bench.produce(1, ['p', 'q'])
+  const produced = await leadsAgain(bench, 500)
   bench.cuts.add('1>2')
   bench.announce([2])
   const asked = () => bench!.requests.some(({ from, api }) => from === 2 && api === 'OffsetForLeaderEpoch')

@@ -34,16 +34,14 @@ export async function changeInSlices(ports: RoleSlicePorts, request: Request): P
   const { clock, brokerId } = ports
   const { controllerEpoch, partitionStates } = request
   const slice = new LoopSlice(clock, SLICE_MS)
-  // Decoding has had its slice of this turn.
-  let isDue = partitionStates.length > MANY
   const order = [...partitionStates.keys()]
   const leads = (index: number): number => (partitionStates[index]!.leader === brokerId ? 0 : 1)
   order.sort((a, b) => leads(a) - leads(b) || a - b)
   const liveLeaders = new Set(request.liveLeaders.map(({ id }) => id))
   const partitions = new Array<Response['partitions'][number]>(order.length)
   for (let from = 0; from < order.length; from += STEP) {
-    if (isDue || slice.isDue) {
-      isDue = false
+    // Decoding very many has had its slice of this turn.
+    if (from === 0 ? order.length > MANY : slice.isDue) {
       await slice.turn()
       if (!ports.isCurrent(controllerEpoch)) return staleController(request)
     }
