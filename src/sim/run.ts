@@ -106,21 +106,33 @@ export async function runSeed(options: RunOptions): Promise<RunResult> {
   const world = new World(seed, plan.weather, options.isVerbose)
   world.only = options.only
   const undo = mutate(options.breaks ?? [])
-  const onRejection = (error: unknown) => {
+  const onLost = (error: unknown) => {
     const text = error instanceof Error ? error.stack : String(error)
-    if ((error as Error)?.name !== 'CrashSignal') world.violation('no-bug', `${world.running}: unhandled rejection ${text}`)
+    if ((error as Error)?.name !== 'CrashSignal') world.violation('no-bug', `${world.running}: nobody caught ${text}`)
   }
-  // A process that died inside a disk call leaves rejections behind that mean nothing; a test runner would take them for failures.
-  const others = process.listeners('unhandledRejection')
-  process.removeAllListeners('unhandledRejection')
-  process.on('unhandledRejection', onRejection)
+  // A process that died inside a disk call leaves rejections behind that mean nothing, and throws through a microtask of its own when the call
+  // was made there; a test runner would take them for failures.
+  const restore = UNCAUGHT.map((event) => takeOver(event, onLost))
   try {
     return await new Run(world, plan, options).run()
   } finally {
     await settle()
     undo()
-    process.off('unhandledRejection', onRejection)
-    for (const listener of others) process.on('unhandledRejection', listener)
+    for (const giveBack of restore) giveBack()
+  }
+}
+
+const UNCAUGHT = ['unhandledRejection', 'uncaughtException'] as const
+
+/** `listener` alone hears of this event of the process, until the function that is returned is called. */
+function takeOver(event: (typeof UNCAUGHT)[number], listener: (error: unknown) => void): () => void {
+  const emitter: NodeJS.EventEmitter = process
+  const others = emitter.listeners(event) as ((error: unknown) => void)[]
+  emitter.removeAllListeners(event)
+  emitter.on(event, listener)
+  return () => {
+    emitter.off(event, listener)
+    for (const other of others) emitter.on(event, other)
   }
 }
 

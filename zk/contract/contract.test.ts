@@ -20,7 +20,7 @@ if (missing === null) {
       await node.kill()
       await node.start()
     }
-    return { port: node.port, crashAndRestart, close: () => zk.close() }
+    return { port: node.port, wordAttempts: 3, crashAndRestart, close: () => zk.close() }
   })
 } else if (process.env['CI'] === 'true') {
   test('ZooKeeper contract: genuine server', () => assert.fail(missing))
@@ -43,6 +43,7 @@ async function startEmbeddedProcess(): Promise<ServerUnderTest> {
   }
   return {
     port: port!,
+    wordAttempts: 1,
     async crashAndRestart() {
       await end('SIGKILL')
       child = await spawnServer(file, port!)
