@@ -482,3 +482,19 @@ describe('a flush under way', () => {
     }
   })
 })
+
+it('a truncation that takes nothing of a decided transaction does not make it open again where the high watermark stays', async () => {
+  const { log } = await bed()
+  const transaction = { producerId: 7, producerEpoch: 0, timestamp: GOLDEN_WALL }
+  const sent = new BatchBuilder({ ...transaction, baseSequence: 0, transactional: true }).append(
+    GOLDEN_WALL,
+    null,
+    Buffer.from('v'),
+  )
+  log.appendAsLeader(sent.build(), 0, true)
+  log.appendAsLeader(endTransactionMarker({ ...transaction, commit: true, coordinatorEpoch: 0 }), 0, false)
+  log.appendAsLeader(batch(), 0, true)
+  log.highWatermark = 2
+  log.truncateTo(2)
+  assert.deepEqual([log.highWatermark, log.lastStableOffset, log.logEndOffset], [2, 2, 2])
+})

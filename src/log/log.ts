@@ -361,6 +361,8 @@ export class PartitionLog implements Log {
     const context = { ...place, environment: this.#environment, config: this.#config }
     // The steps are for long loads at start; here nobody may see the log half way.
     for (const _ of loadProducerState(context, this.producers, offset, false));
+    // What was loaded does not know which transactions end below it, and it may stay where it is.
+    this.producers.state.onHighWatermark(this.#highWatermark)
   }
 
   truncateFullyAndStartAt(offset: number): void {

@@ -20,7 +20,8 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   admin: [1, 2],
   // 176: a leader that had seen nothing of a producer, asked for what came behind a batch that it had refused.
   // 5716: an order from before a follower joined the ISR reaches a leader that was started again.
-  swarm: [1, 176, 5716],
+  // 7214: a broker that dies where it writes what came while it did not read.
+  swarm: [1, 176, 5716, 7214],
   // Two epochs of the same leader: it missed the first, and no longer counted a follower that had not asked since.
   // 5665, 5708: a deposed coordinator leads a member back to an earlier generation.
   groups: [1, 5665, 5708],
@@ -35,7 +36,8 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   wipe: [1],
   stale: [1],
   // 1300: an UpdateMetadata that stood still comes after those that were sent over a newer connection.
-  late: [1, 1300],
+  // 3323: a log that is cut behind a marker, at its high watermark.
+  late: [1, 1300, 3323],
   // 5994: a follower has records of an epoch before the first one of its leader's log.
   unclean: [1, 5994],
   compact: [1, 2],
