@@ -6,8 +6,10 @@ import type { Cluster } from './cluster.ts'
 import type { Fault } from './nemesis.ts'
 import type { ZnodeChecker } from './znode-checker.ts'
 
-/** The topic whose old segments go. */
+/** The topic whose old segments go when it has grown. */
 export const EXPIRING = 'expiring'
+/** The topic whose old segments go by their age. */
+export const AGEING = 'ageing'
 
 const FORMATS: readonly string[] = ['0.9.0', '0.10.2', '0.11.0', '1.0']
 

@@ -256,6 +256,22 @@ export const CANARIES: readonly Canary[] = [
     breaks: ['greedyRetention'],
     seed: 1,
   },
+  {
+    name: 'hasty retention',
+    about: 'segments pass for older than they are',
+    check: 'retention',
+    preset: 'ageing',
+    breaks: ['agesEarly'],
+    seed: 1,
+  },
+  {
+    name: 'endless retention',
+    about: 'no segment is ever old enough',
+    check: 'retention',
+    preset: 'ageing',
+    breaks: ['neverAges'],
+    seed: 1,
+  },
   { name: 'never back', about: 'nobody rejoins an ISR', check: 'liveness', preset: 'crash', breaks: ['neverJoins'], seed: 1 },
   {
     name: 'a mistake',

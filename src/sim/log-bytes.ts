@@ -6,6 +6,7 @@ import {
   isControlBatch,
   isTransactional,
   lastOffset,
+  maxTimestamp,
   nextBatch,
   partitionLeaderEpoch,
   producerEpoch,
@@ -19,6 +20,8 @@ export interface LogBatch {
   readonly base: number
   readonly last: number
   readonly epoch: number
+  /** Of its newest record, Unix milliseconds. */
+  readonly timestamp: number
   readonly mark: string
 }
 
@@ -50,7 +53,8 @@ export function batchesOf(bytes: Buffer): LogBatch[] {
     if (size <= 0) break
     const epoch = partitionLeaderEpoch(bytes, at)
     const base = baseOffset(bytes, at)
-    batches.push({ base, last: lastOffset(bytes, at), epoch, mark: `${storedCrc(bytes, at).toString(16)}/${epoch}` })
+    const mark = `${storedCrc(bytes, at).toString(16)}/${epoch}`
+    batches.push({ base, last: lastOffset(bytes, at), epoch, timestamp: maxTimestamp(bytes, at), mark })
     at += size
   }
   return batches

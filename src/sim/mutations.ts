@@ -3,10 +3,12 @@ import { Membership } from '../coordinator/group/membership.ts'
 import { OffsetMap } from '../log/cleaner/offset-map.ts'
 import { PartitionLog } from '../log/log.ts'
 import { DUPLICATE, ProducerState } from '../log/producer-state.ts'
+import { LogSegment } from '../log/segment.ts'
 import { ErrorCode } from '../protocol/errors.ts'
 import { batchSize, isControlBatch, lastSequence, nextBatch, producerId } from '../protocol/records/index.ts'
 import { highWatermarkCandidate, RemoteReplica } from '../replication/isr.ts'
 import { Partition } from '../replication/partition.ts'
+import { RETENTION_MS } from './age-checker.ts'
 import { REPLICA_LAG_MS } from './cluster.ts'
 
 type Undo = () => void
@@ -311,6 +313,23 @@ function greedyRetention(): Undo {
   )
 }
 
+/** A segment passes for older than it is. */
+function agesEarly(): Undo {
+  return replace(
+    LogSegment.prototype,
+    'largestTimestamp',
+    (original) =>
+      function (this: LogSegment) {
+        return original.call(this) - RETENTION_MS / 2
+      },
+  )
+}
+
+/** No segment is ever old enough. */
+function neverAges(): Undo {
+  return replace(LogSegment.prototype, 'largestTimestamp', () => () => Number.MAX_SAFE_INTEGER)
+}
+
 const MUTATIONS = {
   followerAboveEnd,
   highWatermarkFalls,
@@ -331,6 +350,8 @@ const MUTATIONS = {
   throws,
   cleansNewest,
   greedyRetention,
+  agesEarly,
+  neverAges,
 } as const satisfies Readonly<Record<string, () => Undo>>
 
 /** A rule of the product's own code that is broken while a run lasts. */

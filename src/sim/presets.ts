@@ -40,8 +40,10 @@ export interface Workload {
   readonly copiers: number
   /** Each writes keys of its own to a compacted topic, which one consumer reads. */
   readonly keyed: number
-  /** Write to a topic whose old segments go, which one consumer reads. */
+  /** Write to a topic whose old segments go when it has grown, which one consumer reads. */
   readonly expiring: number
+  /** Write to a topic whose segments go by their age, which one consumer reads. */
+  readonly ageing: number
   /** Of the transactions that go well so far. */
   readonly abortShare: number
   readonly pauseMs: number
@@ -90,6 +92,7 @@ const WORKLOAD: Workload = {
   copiers: 0,
   keyed: 0,
   expiring: 0,
+  ageing: 0,
   abortShare: 1 / 8,
   pauseMs: 60,
 }
@@ -288,6 +291,14 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       'records deleted',
       'consumer out of range',
     ],
+  },
+  ageing: {
+    about: 'retention by time while replicas come and go and clocks run apart (G24)',
+    weights: { ...PROCESS, cut: 2, cutData: 2, reset: 1, diskError: 1, slowDisk: 2, moveLeader: 2, expireSegments: 10 },
+    faultsMs: 20_000,
+    pauseMs: 1600,
+    workload: { ageing: 2, idempotent: 0, all: 0, consumers: 0, pauseMs: 80 },
+    reaches: [...CHANGES, 'age takes segments', 'log start moves', 'consumer out of range'],
   },
   formats: {
     about: 'the message format of topics changes under load; without epochs in old formats (H3) leaders do not die here',

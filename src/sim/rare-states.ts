@@ -26,6 +26,7 @@ const LINES: readonly (readonly [text: string, state: string])[] = [
   [', discarding deletes.', 'tombstones discarded'],
   ['Cleaning log ', 'log cleaned'],
   ['due to retention size', 'retention takes segments'],
+  ['due to retention time', 'age takes segments'],
   ['Incrementing log start offset', 'log start moves'],
 ]
 

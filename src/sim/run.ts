@@ -1,7 +1,8 @@
 import type { Log } from '../log/types.ts'
 import { SeededRng } from '../ports/memory/seeded-rng.ts'
 import { settle } from '../ports/memory/virtual-clock.ts'
-import { Admin, EXPIRING } from './admin.ts'
+import { Admin, AGEING, EXPIRING } from './admin.ts'
+import { AgeChecker, RETENTION_MS } from './age-checker.ts'
 import type { Breakage } from './breakages.ts'
 import { portWrappers } from './breakages.ts'
 import { SimClient } from './client.ts'
@@ -42,6 +43,8 @@ const SHORT_MS = 10_000
 export const TOPIC = 'events'
 const COPY_TOPIC = 'copied'
 const COMPACTED = 'compacted'
+/** By the slowest of the clocks a run takes so much less time, at most. */
+const SLOW_CLOCK_MS = 5000
 
 export interface RunOptions {
   readonly seed: number
@@ -74,6 +77,9 @@ export interface RunResult {
 const RETENTION_BYTES = 5000
 const SEGMENT_BYTES = 700
 
+/** From these, records go without anybody's asking: a consumer of its own reads what is there. */
+const LOSING: ReadonlySet<string> = new Set([COMPACTED, EXPIRING, AGEING])
+
 /** What a run writes to, and the settings of each. */
 function topicsOf({ workload }: RunPlan): readonly (readonly [string, Readonly<Record<string, string>>])[] {
   return [
@@ -81,6 +87,7 @@ function topicsOf({ workload }: RunPlan): readonly (readonly [string, Readonly<R
     ...(workload.copiers > 0 ? ([[COPY_TOPIC, {}]] as const) : []),
     ...(workload.keyed > 0 ? ([[COMPACTED, COMPACTING]] as const) : []),
     ...(workload.expiring > 0 ? ([[EXPIRING, RETAINING]] as const) : []),
+    ...(workload.ageing > 0 ? ([[AGEING, LETTING_GO]] as const) : []),
   ]
 }
 
@@ -92,6 +99,7 @@ const COMPACTING = {
   'delete.retention.ms': '20000',
 }
 const RETAINING = { 'retention.bytes': String(RETENTION_BYTES), 'segment.bytes': String(SEGMENT_BYTES) }
+const LETTING_GO = { 'retention.ms': String(RETENTION_MS), 'segment.bytes': String(SEGMENT_BYTES) }
 
 /** One seed: warm up, faults, healing, convergence, verdict. */
 export async function runSeed(options: RunOptions): Promise<RunResult> {
@@ -165,6 +173,7 @@ class Run {
     this.#history = new History(world)
     this.#znodes = new ZnodeChecker(world, this.#cluster.zooKeeper, plan.expects.allowsUnclean)
     new ReplicaChecker(this.#cluster, this.#znodes, plan.expects)
+    if (plan.workload.ageing > 0) new AgeChecker(this.#cluster, AGEING)
     this.#admin = new Admin(this.#cluster, this.#znodes)
   }
 
@@ -255,7 +264,9 @@ class Run {
       this.#client(`keyed-${i}`, (client) => runKeyed(client, this.#keyed, { ...common, topic: COMPACTED, kind: 'idempotent' }))
     for (let i = 0; i < workload.expiring; i++)
       this.#client(`expiring-${i}`, (client) => runProducer(client, this.#history, { ...common, topic: EXPIRING, kind: 'all' }))
-    for (const topic of [...(workload.keyed > 0 ? [COMPACTED] : []), ...(workload.expiring > 0 ? [EXPIRING] : [])])
+    for (let i = 0; i < workload.ageing; i++)
+      this.#client(`ageing-${i}`, (client) => runProducer(client, this.#history, { ...common, topic: AGEING, kind: 'all' }))
+    for (const [topic] of topicsOf(this.#plan).filter(([name]) => LOSING.has(name)))
       this.#client(`reader-${topic}`, (client) => runConsumer(client, this.#history, { ...common, topic, isCommitted: false }))
     const nemesis = new Nemesis(
       this.#cluster,
@@ -292,10 +303,7 @@ class Run {
     for (const client of this.#clients) client.isOver = true
     convergence.isQuiet = true
     await world.run(DRAIN_MS, () => this.#running === 0)
-    if (this.#plan.workload.expiring > 0) {
-      for (const node of this.#cluster.brokers) node.expireSegments()
-      await world.run(DRAIN_MS)
-    }
+    if (this.#plan.workload.expiring > 0) await this.#expire()
     const isQuiet = await world.run(
       limit,
       this.#nowAndThen(() => convergence.problem() === undefined),
@@ -304,6 +312,16 @@ class Run {
       world.violation('liveness', `not quiet: ${convergence.problem()}`)
     if (world.violations.length > 0) return
     this.#checkFinal()
+    if (this.#plan.workload.ageing === 0 || !this.#plan.expects.liveness) return
+    await world.run(RETENTION_MS + SLOW_CLOCK_MS)
+    await this.#expire()
+    this.#checkAged()
+  }
+
+  /** A round of retention on every broker, and time for what follows from it. */
+  async #expire(): Promise<void> {
+    for (const node of this.#cluster.brokers) node.expireSegments()
+    await this.#world.run(DRAIN_MS)
   }
 
   /** A look that is too dear for every event. */
@@ -334,21 +352,34 @@ class Run {
     this.#checkCompaction(bytes)
   }
 
-  /** Judges what retention has left, and says from where on every replica has each partition of that topic. */
+  /** Judges what retention by size has left, and says from where on every replica has each partition that loses its old segments. */
   #checkRetention(): ReadonlyMap<string, number> {
     const starts = new Map<string, number>()
     for (const [key, { topic, partition, isr }] of this.#znodes.partitions) {
-      if (topic !== EXPIRING) continue
+      if (topic !== EXPIRING && topic !== AGEING) continue
       const deletedUpTo = this.#admin.deletedUpTo.get(key) ?? 0
       for (const id of isr) {
         const log = this.#log(id, topic, partition)
         if (log === undefined) continue
         starts.set(key, Math.max(starts.get(key) ?? 0, log.logStartOffset))
+        if (topic === AGEING) continue
         const problem = judgeRetention(log, { retentionBytes: RETENTION_BYTES, segmentBytes: SEGMENT_BYTES, deletedUpTo })
         if (problem !== undefined) this.#world.violation('retention', `${key} on broker ${id}: ${problem}`)
       }
     }
     return starts
+  }
+
+  /** Nobody has written for longer than `retention.ms`: all must be gone. */
+  #checkAged(): void {
+    for (const [key, { topic, partition, isr }] of this.#znodes.partitions) {
+      if (topic !== AGEING) continue
+      for (const id of isr) {
+        const { logStartOffset, logEndOffset } = this.#log(id, topic, partition)!
+        if (logStartOffset < logEndOffset)
+          this.#world.violation('retention', `${key} on broker ${id}: ${logStartOffset} to ${logEndOffset} outlived their time`)
+      }
+    }
   }
 
   #checkCompaction(bytes: (broker: number, topic: string, partition: number) => Buffer | undefined): void {
