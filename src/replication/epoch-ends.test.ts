@@ -79,8 +79,8 @@ test('a leader that has nothing yet does not say where its first epoch starts', 
 })
 
 /** 1 leads epoch 1: a, b, committed on all, and x alone; 2 then leads epoch 2 with p at 2, and everything older is deleted there. */
-async function trimmed(): Promise<Bench> {
-  const bench = await Bench.start({ topicConfig: UNCLEAN })
+async function trimmed(topicConfig: Readonly<Record<string, string>> = UNCLEAN): Promise<Bench> {
+  const bench = await Bench.start({ topicConfig })
   bench.create()
   bench.elect(1, [1, 2, 3])
   bench.announce()
@@ -116,6 +116,30 @@ test('of a leader that has deleted all older epochs a follower keeps what lies b
   assert.equal(lowest, 2, 'what the leader has deleted was committed')
   assert.equal(asked(bench, 1, 'ListOffsets'), 1)
   assert.deepEqual(bench.bytes(1).subarray(-bench.bytes(2).length), bench.bytes(2))
+})
+
+test('nor does it go back to a high watermark that it forgot, to an empty log that might lead, when unclean election is not allowed', async () => {
+  const bench = await trimmed({ 'min.insync.replicas': '1' })
+  assert.equal(endAt(bench, 2, 1, 'broker-1-fetcher-0'), 2)
+  assert.equal(endAt(bench, 2, 1, 'kafka-tool'), -1)
+  const { log } = bench.replicas(1).partition(TOPIC, 0)!
+  // As after a kill -9 before the first checkpoint.
+  log!.highWatermark = 0
+  bench.announce([1])
+  let lowest = bench.end(1)
+  await bench.until(() => (lowest = Math.min(lowest, bench.end(1))) >= 0 && bench.values(1).at(-1) === 'p', 5000, '1 follows')
+  assert.equal(lowest, 2)
+})
+
+test('a leader whose log is empty, since all of it was deleted, says where it begins', async () => {
+  const bench = await trimmed({ 'min.insync.replicas': '1' })
+  bench.replicas(2).partition(TOPIC, 0)!.log!.truncateFullyAndStartAt(3)
+  bench.elect(2, [1, 2, 3])
+  bench.announce([2])
+  assert.deepEqual(
+    [1, 2, 3].map((epoch) => endAt(bench, 2, epoch, 'broker-1-fetcher-0')),
+    [3, 3, 3],
+  )
 })
 
 test('a leader that is deposed before it says where its log starts: the questions begin again', async () => {

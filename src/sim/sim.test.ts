@@ -41,7 +41,8 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   // 5994: a follower has records of an epoch before the first one of its leader's log.
   unclean: [1, 5994],
   compact: [1, 2],
-  ageing: [1],
+  // 526: a leader that has deleted everything, epochs too; a follower that was killed before its first checkpoint.
+  ageing: [1, 526],
 }
 const FRESH: readonly string[] = ['core', 'swarm']
 const fresh = Number(process.env['SAMSA_SEED'] ?? process.hrtime.bigint() % 1_000_000_000n)
