@@ -245,3 +245,46 @@ test('a follower that was one of ours and is a 1.1.1 now, which asks once, count
   assert.deepEqual(errors, [ErrorCode.NOT_LEADER_FOR_PARTITION, ErrorCode.NOT_LEADER_FOR_PARTITION, ErrorCode.NONE])
   await bench.until(() => bench.isr(1).length === 3, 100, 'back in the ISR')
 })
+
+/** x, y are 1's, which leads epoch 1, and 3's; 2 has only a, hears of nothing and is told of nothing. */
+async function leadsWithout2(): Promise<Bench> {
+  const bench = await Bench.start()
+  await leadsWithout3(bench)
+  bench.heal()
+  bench.cut(1, 2)
+  bench.produce(1, ['x', 'y'], 1)
+  await bench.until(() => bench.end(3) === 3, 1000, '3 has x, y')
+  return bench
+}
+
+/** 2 is elected, and hears of it, then 1, of which both hear. Told late that 2 leads, 3 would drop x, y. */
+async function waitsFor3(bench: Bench): Promise<void> {
+  bench.elect(2, [1, 2, 3])
+  bench.announce([2])
+  bench.elect(1, [1, 2, 3])
+  bench.announce([1])
+  bench.heal()
+  bench.announce([2])
+  await bench.until(() => bench.end(2) === 3, 5000, '2 has x, y')
+  await bench.run(3000)
+  // A leader that was started again may not know that a is committed, until 3 tells.
+  assert.ok(bench.highWatermark(1) <= 1, `${bench.highWatermark(1)} is committed without 3`)
+  bench.announce([3])
+  await bench.until(() => bench.highWatermark(1) === 3, 2000, 'committed')
+  assert.equal(String(bench.values(3)), 'a,x,y')
+}
+
+test('a leader does not count a follower that has heard of nothing since it led before: it may yet follow who led in between', async () => {
+  await waitsFor3(await leadsWithout2())
+})
+
+test('nor does one that was started again, when the follower asks: two questions in a row are those of a broker of ours', async () => {
+  const bench = await leadsWithout2()
+  bench.kill(1)
+  await bench.startBroker(1)
+  bench.cut(1, 3)
+  for (let i = 0; i < 2; i++) bench.elect(1, [1, 2, 3])
+  bench.announce([3])
+  await bench.run(100)
+  await waitsFor3(bench)
+})

@@ -64,6 +64,10 @@ export class RemoteReplica {
   #sentToAsk = 0
   /** Connection of its last question. */
   #askedOver = -1
+  /** The same, while no fetch of its has come since. */
+  #asksOver = -1
+  /** Connection over which it showed that it knows of this leadership. */
+  #awareOver = -1
   /** An older one, over which a fetch came since. */
   #lateOver = -1
 
@@ -81,19 +85,28 @@ export class RemoteReplica {
     this.logStartOffset = -1
     this.aligned = false
     this.#questions = this.#sentToAsk = 0
+    this.#asksOver = this.#awareOver = -1
+  }
+
+  /** Is its next question the second in a row? A 1.1.1 asks once and fetches. */
+  asksOn(connection: number): boolean {
+    return connection === this.#asksOver
   }
 
   /**
-   * It asked where an epoch ends. `isAware`: of this leadership, or it is a 1.1.1, which asks once. One of ours that is not aware of it may have
-   * asked the questions before this one in an earlier leadership of the same leader, and got answers that are void: with the next one it
-   * is certain that it began anew, or that what it was told before does no harm (see `Alignment`). `connection`: as in `FetchParams`.
+   * It asked where an epoch ends. `namesUs`: one that we have led since: it has heard of this leadership, and all that it asks over this
+   * connection is asked in it. One of ours (`probes`) that has not may have asked the questions before this one in an earlier leadership
+   * of the same leader, and got answers that are void; and it may hear only now of leaders between the two and cut its log by theirs. So nothing
+   * that it has counts. Of a 1.1.1 nobody can know. `connection`: as in `FetchParams`.
    */
-  noteQuestion(isAware: boolean, connection: number): void {
+  noteQuestion(namesUs: boolean, probes: boolean, connection: number): void {
     this.#questions++
     this.#sentToAsk = 0
-    this.#askedOver = connection
+    this.#askedOver = this.#asksOver = connection
     this.#lateOver = -1
-    if (isAware || this.#questions > 1) this.aligned = true
+    if (namesUs) this.#awareOver = connection
+    this.aligned = !probes || connection === this.#awareOver
+    if (!this.aligned) this.logEndOffset = -1
   }
 
   /**
@@ -110,6 +123,7 @@ export class RemoteReplica {
 
   /** Must it ask before its fetches count? Who asked once and fetches on, however often it is told, was one of ours and is a 1.1.1 now. */
   isToAsk(): boolean {
+    this.#asksOver = -1
     if (this.#questions > 0 && this.#sentToAsk === MOST_SENT_TO_ASK) this.aligned = true
     else this.#sentToAsk++
     return !this.aligned
@@ -120,6 +134,7 @@ export class RemoteReplica {
    * log end then (a follower that is always a moment behind a busy leader is in sync, KAFKA-4485).
    */
   noteFetch(offset: Offset, logStartOffset: Offset, leaderEnd: Offset, now: Millis): void {
+    this.#asksOver = -1
     if (offset >= leaderEnd) this.lastCaughtUp = Math.max(this.lastCaughtUp, now)
     else if (offset >= this.leaderEndAtLastFetch) this.lastCaughtUp = Math.max(this.lastCaughtUp, this.lastFetch)
     this.leaderEndAtLastFetch = leaderEnd

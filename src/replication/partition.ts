@@ -266,11 +266,13 @@ export class Partition implements PartitionView {
     return { error, endOffset: epochEnd(this.requireLog(), epoch, follower !== undefined) }
   }
 
-  /** A question for an epoch that we have led since is what only a follower of ours asks: it has heard of this leadership. */
+  /** Only a follower of ours asks for an epoch that we have led since (it has heard of this leadership), or two questions in a row. */
   #noteQuestion(epoch: LeaderEpoch, { id, connection }: Asker): void {
     const { probing } = this.#env
-    if (epoch >= this.#leadsSince) probing.add(id)
-    this.remote(id)?.noteQuestion(epoch >= this.#leadsSince || !probing.has(id), connection)
+    const remote = this.remote(id)
+    const namesUs = epoch >= this.#leadsSince
+    if (namesUs || remote?.asksOn(connection)) probing.add(id)
+    remote?.noteQuestion(namesUs, probing.has(id), connection)
   }
 
   /** Error of an acks=all entry once the high watermark has reached it. */
@@ -344,7 +346,10 @@ export class Partition implements PartitionView {
   awaitsQuestion(follower: BrokerId, fetchOffset: Offset): boolean {
     const replica = this.remote(follower)
     if (replica?.aligned !== false || this.#env.config.faithful.has('H5') || !this.#env.probing.has(follower)) return false
-    return fetchOffset <= this.requireLog().logEndOffset && replica.isToAsk()
+    if (fetchOffset > this.requireLog().logEndOffset) return false
+    const isToAsk = replica.isToAsk()
+    if (!isToAsk) this.#env.probing.delete(follower)
+    return isToAsk
   }
 
   /** Is it to be proposed for the ISR now? */

@@ -31,7 +31,8 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   // that `/controller` was gone. 201: offsets from a deposed coordinator.
   copy: [1, 72, 78, 149, 171, 201],
   // 675: a leader that had been told where to cut its log, and not yet whether all of that epoch goes.
-  flap: [1, 675],
+  // 8665: a follower that counts, and then hears of the leaders before the one it follows.
+  flap: [1, 675, 8665],
   zombies: [1],
   wipe: [1],
   stale: [1],
