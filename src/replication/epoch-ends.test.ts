@@ -103,8 +103,8 @@ async function trimmed(topicConfig: Readonly<Record<string, string>> = UNCLEAN):
 test('of a leader that has deleted all older epochs a follower keeps what lies below', async () => {
   const bench = await trimmed()
   assert.deepEqual(
-    [0, 1, 2].map((epoch) => endAt(bench, 2, epoch, 'broker-1-fetcher-0')),
-    [2, 2, 3],
+    [2, 1, 0].map((epoch) => endAt(bench, 2, epoch, 'broker-1-fetcher-0')),
+    [3, 2, 2],
   )
   bench.announce([1])
   let lowest = bench.end(1)
@@ -120,8 +120,11 @@ test('of a leader that has deleted all older epochs a follower keeps what lies b
 
 test('nor does it go back to a high watermark that it forgot, to an empty log that might lead, when unclean election is not allowed', async () => {
   const bench = await trimmed({ 'min.insync.replicas': '1' })
+  assert.equal(endAt(bench, 2, 2, 'broker-1-fetcher-0'), 3)
   assert.equal(endAt(bench, 2, 1, 'broker-1-fetcher-0'), 2)
   assert.equal(endAt(bench, 2, 1, 'kafka-tool'), -1)
+  // That may be within a batch.
+  assert.equal(endAt(bench, 2, 1, 'broker-3-fetcher-0'), -1)
   const { log } = bench.replicas(1).partition(TOPIC, 0)!
   // As after a kill -9 before the first checkpoint.
   log!.highWatermark = 0
@@ -129,6 +132,23 @@ test('nor does it go back to a high watermark that it forgot, to an empty log th
   let lowest = bench.end(1)
   await bench.until(() => (lowest = Math.min(lowest, bench.end(1))) >= 0 && bench.values(1).at(-1) === 'p', 5000, '1 follows')
   assert.equal(lowest, 2)
+})
+
+test('a follower whose records were all deleted at the leader, in the middle of a batch there, goes on with that batch', async () => {
+  const bench = await Bench.start({ topicConfig: { 'min.insync.replicas': '1' } })
+  bench.create()
+  await bench.run(1000)
+  for (const id of [2, 3]) bench.cut(1, id)
+  bench.produce(1, ['x', 'y'], 1)
+  bench.elect(2, [2, 3])
+  bench.announce([2, 3])
+  bench.produce(2, ['a', 'b', 'c'])
+  await bench.until(() => bench.highWatermark(2) === 3, 30_000, 'committed')
+  bench.replicas(2).partition(TOPIC, 0)!.log!.maybeIncrementLogStartOffset(2)
+  bench.heal()
+  bench.announce([1])
+  await bench.until(() => bench.end(1) === 3, 10_000, '1 follows')
+  assert.deepEqual(bench.bytes(1), bench.bytes(2))
 })
 
 test('a leader whose log is empty, since all of it was deleted, says where it begins', async () => {

@@ -12,12 +12,16 @@ import type { Log } from '../log/types.ts'
  * A genuine follower gets the same answer: it cuts to that offset, below which the leader has nothing, instead of to a high watermark that says
  * nothing after an unclean election, and that may lie within a batch of the leader's, which it would then be sent for ever; or that a broker
  * which was killed does not know: a member of the ISR would be left with an empty log, and might lead with it.
+ *
+ * After DeleteRecords a log may start within a batch. A follower of ours takes that batch when its own log ends there; a genuine one dies of it
+ * (its fetcher thread), so it is told nothing of a start that is not that of a segment.
  */
-export function epochEnd(log: Log, epoch: LeaderEpoch, isForFollower: boolean): Offset {
+export function epochEnd(log: Log, epoch: LeaderEpoch, asker: 'client' | 'genuine' | 'ours'): Offset {
   if (epoch < 0) return -1
-  const end = log.endOffsetForEpoch(epoch, isForFollower)
-  if (end >= 0 || !isForFollower) return end
-  const { epochs, logStartOffset } = log
+  const end = log.endOffsetForEpoch(epoch, asker !== 'client')
+  if (end >= 0 || asker === 'client') return end
+  const { epochs, logStartOffset, segments } = log
+  if (asker === 'genuine' && segments.first.baseOffset !== logStartOffset) return end
   if (logStartOffset === 0 && !log.config.uncleanLeaderElectionEnable) return end
   // Of an empty log it may be the one that has just begun.
   const first = epochs.firstEpoch < 0 && logStartOffset > 0 ? log.latestEpoch : epochs.firstEpoch

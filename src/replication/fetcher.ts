@@ -454,7 +454,7 @@ export class Fetcher implements FetcherFigures {
     const records = answer.recordSet
     try {
       if (records.length > 0) {
-        const appended = replica.appendAsFollower(records)
+        const appended = replica.appendAsFollower(records, answer.partitionHeader.logStartOffset)
         if (appended.error !== ErrorCode.NONE || replica.requireLog().logEndOffset === before) {
           const why =
             appended.error === ErrorCode.NONE ? 'no whole batch' : `${errorName(appended.error)} ${appended.message ?? ''}`

@@ -263,7 +263,8 @@ export class Partition implements PartitionView {
       }
       this.#noteQuestion(epoch, follower)
     }
-    return { error, endOffset: epochEnd(this.requireLog(), epoch, follower !== undefined) }
+    const asker = follower === undefined ? 'client' : this.#env.probing.has(follower.id) ? 'ours' : 'genuine'
+    return { error, endOffset: epochEnd(this.requireLog(), epoch, asker) }
   }
 
   /** Only a follower of ours asks for an epoch that we have led since (it has heard of this leadership), or two questions in a row. */
@@ -411,13 +412,13 @@ export class Partition implements PartitionView {
    * What a leader sent, verbatim. A cut last batch is left out and fetched again. Records of a later epoch than the controller told us of are
    * refused (H5): somebody else led in between, so our log has to be aligned first, with the next LeaderAndIsr.
    */
-  appendAsFollower(records: Buffer): AppendResult {
+  appendAsFollower(records: Buffer, leaderLogStart: Offset): AppendResult {
     const log = this.requireLog()
     if (!this.#laterEpochsAreOld && this.#isFromLaterEpoch(records)) return LATER_EPOCH
-    // An empty log that starts inside a batch (after DeleteRecords at the leader) begins with the whole batch (KAFKA-6975).
+    // After DeleteRecords at the leader an empty log, or one of which it has deleted everything, ends inside a batch: it begins with that (KAFKA-6975).
     const end = log.logEndOffset
-    const startsInside = end === log.logStartOffset && nextBatch(records, 0, records.length) > 0
-    if (startsInside && baseOffset(records, 0) < end && lastOffset(records, 0) >= end)
+    const isOver = (end === log.logStartOffset || end <= leaderLogStart) && nextBatch(records, 0, records.length) > 0
+    if (isOver && baseOffset(records, 0) < end && lastOffset(records, 0) >= end)
       this.truncateFullyAndStartAt(baseOffset(records, 0))
     return log.appendAsFollower(records)
   }

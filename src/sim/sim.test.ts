@@ -41,7 +41,8 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   late: [1, 1300, 3323],
   // 5994: a follower has records of an epoch before the first one of its leader's log.
   unclean: [1, 5994],
-  compact: [1, 2],
+  // 9607: a log that ends where DeleteRecords left the leader's, within a batch.
+  compact: [1, 2, 9607],
   // 526: a leader that has deleted everything, epochs too; a follower that was killed before its first checkpoint.
   ageing: [1, 526],
 }
