@@ -77,6 +77,9 @@ export interface RunResult {
 const RETENTION_BYTES = 5000
 const SEGMENT_BYTES = 700
 
+/** Where one of these is drawn, a fetch brings a batch, or what is left of a segment of a few. */
+const SLOWING: readonly string[] = ['replica.fetch.response.max.bytes', 'log.index.size.max.bytes']
+
 /** From these, records go without anybody's asking: a consumer of its own reads what is there. */
 const LOSING: ReadonlySet<string> = new Set([COMPACTED, EXPIRING, AGEING])
 
@@ -318,10 +321,10 @@ class Run {
     this.#checkAged()
   }
 
-  /** Under load; followers that may fetch a batch or so at a time can be slower than clients are, for ever: these without it. */
+  /** Under load; followers that get a batch or so at a time can be slower than clients are, for ever: these without it. */
   async #convergesWithin(limitMs: number, isDone: () => boolean): Promise<boolean> {
     if (await this.#world.run(limitMs, isDone)) return true
-    if (this.#plan.properties['replica.fetch.response.max.bytes'] === undefined) return false
+    if (!SLOWING.some((setting) => this.#plan.properties[setting] !== undefined)) return false
     this.#world.reached('followers slower than clients')
     for (const client of this.#clients) client.isOver = true
     return this.#world.run(limitMs, isDone)
