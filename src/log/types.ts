@@ -117,7 +117,6 @@ export interface Log {
   readonly latestEpoch: LeaderEpoch
   /** `startOf`: first offset of an epoch that has begun here; -1: it has not. `firstEpoch`: oldest one that has records; -1: none. */
   readonly epochs: { readonly firstEpoch: LeaderEpoch; startOf(epoch: LeaderEpoch): Offset }
-  readonly segments: { readonly first: { readonly baseOffset: Offset } }
 
   /**
    * Validates, assigns offsets and the leader epoch in place (bytes are the caller's receive buffer), appends with one write.

@@ -24,6 +24,10 @@ export function epochBefore(log: Log, epoch: LeaderEpoch): LeaderEpoch {
  * 4. That may be because its log begins there (`epochEnd`): where its log starts is asked for (ListOffsets). Below that there is
  *    nothing to differ from, and what it has deleted may have been committed: only what lies above goes. Else all of e goes, and the next
  *    older epoch is asked for (2).
+ * 5. A leader that does not know e may have deleted all that is so old; where its log starts is asked for, too. We cut to our high watermark, as
+ *    1.1, but where that lies below the leader's log start we begin there. 1.1 comes to that as well: it fetches from the high watermark,
+ *    is out of range, and begins anew; but a broker that was killed may not know its high watermark, and would have an empty log in between, as a
+ *    member of the ISR that may lead with it. In 4 the same holds, so that nothing of ours stays that was never committed.
  *
  * Nothing is cut before it is known whether the leader has e: its answer may lie within one of our batches, which goes as a whole, and if a
  * new leader is named then, the log would be left with an end where no record of it ends: a hole, when it goes on from there. What is cut
@@ -78,7 +82,9 @@ export class Alignment {
 
   #onEnd(endOffset: Offset): void {
     if (endOffset < 0) {
-      this.#finishAtHighWatermark()
+      this.#end = endOffset
+      if (this.#asksTwice && this.#replica.highWatermark < this.#replica.requireLog().logEndOffset) this.#stage = 'logStart'
+      else this.#finishAtHighWatermark()
       return
     }
     // Before epoch 0 there is nothing to confuse it with.
@@ -97,8 +103,10 @@ export class Alignment {
 
   /** Answer to `asksLogStart`. May truncate the log. */
   answerLogStart(leaderStart: Offset): void {
-    if (leaderStart >= this.#end) this.#finishAt(this.#end)
-    else this.#dropWhatBeginsAt(this.#ownStart(this.#epoch))
+    if (leaderStart < this.#end) this.#dropWhatBeginsAt(this.#ownStart(this.#epoch))
+    else if (leaderStart > this.#replica.highWatermark) this.#beginAt(leaderStart)
+    else if (this.#end < 0) this.#finishAtHighWatermark()
+    else this.#finishAt(this.#end)
   }
 
   /** All epochs that begin at `offset` or behind it go; the next question is about the newest that is left. */
@@ -131,6 +139,12 @@ export class Alignment {
 
   #finishAtHighWatermark(): void {
     this.#finishAt(this.#replica.highWatermark)
+  }
+
+  /** All that would be left lies below. */
+  #beginAt(leaderStart: Offset): void {
+    this.#replica.truncateFullyAndStartAt(leaderStart)
+    this.#finish()
   }
 
   #finish(): void {

@@ -263,8 +263,7 @@ export class Partition implements PartitionView {
       }
       this.#noteQuestion(epoch, follower)
     }
-    const asker = follower === undefined ? 'client' : this.#env.probing.has(follower.id) ? 'ours' : 'genuine'
-    return { error, endOffset: epochEnd(this.requireLog(), epoch, asker) }
+    return { error, endOffset: epochEnd(this.requireLog(), epoch, follower !== undefined) }
   }
 
   /** Only a follower of ours asks for an epoch that we have led since (it has heard of this leadership), or two questions in a row. */

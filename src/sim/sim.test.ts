@@ -44,7 +44,8 @@ const FIXED: Readonly<Record<string, readonly number[]>> = {
   // 9607: a log that ends where DeleteRecords left the leader's, within a batch.
   compact: [1, 2, 9607],
   // 526: a leader that has deleted everything, epochs too; a follower that was killed before its first checkpoint.
-  ageing: [1, 526],
+  // 10018: records that were never committed, below what the leader has deleted.
+  ageing: [1, 526, 10018],
 }
 const FRESH: readonly string[] = ['core', 'swarm']
 const fresh = Number(process.env['SAMSA_SEED'] ?? process.hrtime.bigint() % 1_000_000_000n)
