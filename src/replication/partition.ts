@@ -270,6 +270,7 @@ export class Partition implements PartitionView {
   #noteQuestion(epoch: LeaderEpoch, { id, connection }: Asker): void {
     const { probing } = this.#env
     const remote = this.remote(id)
+    this.wake()
     const namesUs = epoch >= this.#leadsSince
     if (namesUs || remote?.asksOn(connection)) probing.add(id)
     remote?.noteQuestion(namesUs, probing.has(id), connection)
