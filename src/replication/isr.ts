@@ -58,9 +58,9 @@ export class RemoteReplica {
   aligned = false
   /** In its session the partition rests: its last fetch is that of the session. */
   resting: { readonly lastFetch: Millis } | undefined
-  /** Its questions where epochs end, in this leadership. */
-  #questions = 0
-  /** Fetches since the last of them that were answered with "ask first". */
+  /** It has asked where epochs end, in this leadership. */
+  #hasAsked = false
+  /** Fetches since it asked last that were answered with "ask first". */
   #sentToAsk = 0
   /** Connection of its last question. */
   #askedOver = -1
@@ -84,7 +84,8 @@ export class RemoteReplica {
     this.logEndOffset = -1
     this.logStartOffset = -1
     this.aligned = false
-    this.#questions = this.#sentToAsk = 0
+    this.#hasAsked = false
+    this.#sentToAsk = 0
     this.#asksOver = this.#awareOver = -1
   }
 
@@ -100,7 +101,7 @@ export class RemoteReplica {
    * that it has counts. Of a 1.1.1 nobody can know. `connection`: as in `FetchParams`.
    */
   noteQuestion(namesUs: boolean, probes: boolean, connection: number): void {
-    this.#questions++
+    this.#hasAsked = true
     this.#sentToAsk = 0
     this.#askedOver = this.#asksOver = connection
     this.#lateOver = -1
@@ -124,7 +125,7 @@ export class RemoteReplica {
   /** Must it ask before its fetches count? Who asked once and fetches on, however often it is told, was one of ours and is a 1.1.1 now. */
   isToAsk(): boolean {
     this.#asksOver = -1
-    if (this.#questions > 0 && this.#sentToAsk === MOST_SENT_TO_ASK) this.aligned = true
+    if (this.#hasAsked && this.#sentToAsk === MOST_SENT_TO_ASK) this.aligned = true
     else this.#sentToAsk++
     return !this.aligned
   }

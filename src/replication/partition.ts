@@ -268,9 +268,9 @@ export class Partition implements PartitionView {
 
   /** Only a follower of ours asks for an epoch that we have led since (it has heard of this leadership), or two questions in a row. */
   #noteQuestion(epoch: LeaderEpoch, { id, connection }: Asker): void {
+    this.wake()
     const { probing } = this.#env
     const remote = this.remote(id)
-    this.wake()
     const namesUs = epoch >= this.#leadsSince
     if (namesUs || remote?.asksOn(connection)) probing.add(id)
     remote?.noteQuestion(namesUs, probing.has(id), connection)

@@ -1,6 +1,7 @@
 import type { Log } from '../log/types.ts'
 import type { Cluster } from './cluster.ts'
 import { batchesOf, bytesOf } from './log-bytes.ts'
+import { MOST_DRIFT } from './presets.ts'
 import type { World } from './world.ts'
 
 interface Seen {
@@ -12,9 +13,6 @@ interface Seen {
 
 /** `retention.ms` of the topic that ages. */
 export const RETENTION_MS = 6000
-
-/** Brokers' clocks run apart by so much of the time at most, in 64ths. */
-const DRIFT = 2
 
 /**
  * G24: retention by time takes nothing that is younger than `retention.ms`. Looks after each event where the logs of one topic start on the broker
@@ -34,12 +32,8 @@ export class AgeChecker {
   }
 
   #check(): void {
-    const { running } = this.#world
-    if (!running.startsWith('broker-')) return
-    const replicaManager = this.#cluster.broker(Number(running.slice(7)))?.process?.server.replicaManager
-    if (replicaManager === undefined) return
-    for (const { topic, partition, log } of replicaManager.partitions())
-      if (topic === this.#topic && log !== undefined) this.#look(`${running} ${topic}-${partition}`, log)
+    for (const { topic, partition, log } of this.#cluster.running?.process?.server.replicaManager?.partitions() ?? [])
+      if (topic === this.#topic && log !== undefined) this.#look(`${this.#world.running} ${topic}-${partition}`, log)
   }
 
   #look(where: string, log: Log): void {
@@ -62,7 +56,7 @@ export class AgeChecker {
 
   #judge(where: string, batches: Seen['batches'], logStartOffset: number): void {
     const { clock } = this.#world
-    const latest = clock.wall() + (clock.now() * DRIFT) / 64 - RETENTION_MS
+    const latest = clock.wall() + (clock.now() * MOST_DRIFT) / 64 - RETENTION_MS
     while (batches.length > 0 && batches[0]!.last < logStartOffset) {
       const { last, timestamp } = batches.shift()!
       if (timestamp > latest)

@@ -93,6 +93,11 @@ export class Cluster {
     return this.brokers[id]
   }
 
+  /** Whose event has just run. */
+  get running(): BrokerNode | undefined {
+    return this.world.running.startsWith('broker-') ? this.broker(Number(this.world.running.slice(7))) : undefined
+  }
+
   startAll(): void {
     for (const broker of this.brokers) broker.start()
   }

@@ -316,6 +316,8 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   },
 }
 
+/** By so much a broker's clocks go wrong at most, in 64ths. */
+export const MOST_DRIFT = 2
 /** Seeds whose reads often end in the middle of something; whose disks are slow; whose timers are late. */
 const ODD_SHARE = 0.1
 /** Half of them: were it all, most of such a seed would be reads that bring a few bytes. */
@@ -329,7 +331,7 @@ export function planRun(rng: SeededRng, presetName: string): RunPlan {
   if (preset === undefined) throw new Error(`unknown preset ${presetName}; there are ${Object.keys(PRESETS).join(', ')}`)
   const shape = rng.fork('shape')
   const brokers = preset.brokers ?? (shape.next() < 0.25 ? [1, 2, 4, 5][shape.int(0, 4)]! : 3)
-  const drifts = Array.from({ length: brokers }, () => shape.int(-2, 3))
+  const drifts = Array.from({ length: brokers }, () => shape.int(-MOST_DRIFT, MOST_DRIFT + 1))
   const isFine = rng.next() < 0.3
   const odd = rng.fork('odd machine')
   const weights = preset.isSwarm ? someOf(rng, preset.weights) : preset.weights

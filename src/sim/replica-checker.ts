@@ -61,9 +61,7 @@ export class ReplicaChecker {
   }
 
   #check(): void {
-    const { running } = this.#world
-    if (!running.startsWith('broker-')) return
-    const node = this.#cluster.broker(Number(running.slice(7)))
+    const node = this.#cluster.running
     if (node?.process !== undefined) this.#checkBroker(node, node.process)
   }
 

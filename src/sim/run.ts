@@ -265,10 +265,10 @@ class Run {
     }
     for (let i = 0; i < workload.keyed; i++)
       this.#client(`keyed-${i}`, (client) => runKeyed(client, this.#keyed, { ...common, topic: COMPACTED, kind: 'idempotent' }))
-    for (let i = 0; i < workload.expiring; i++)
-      this.#client(`expiring-${i}`, (client) => runProducer(client, this.#history, { ...common, topic: EXPIRING, kind: 'all' }))
-    for (let i = 0; i < workload.ageing; i++)
-      this.#client(`ageing-${i}`, (client) => runProducer(client, this.#history, { ...common, topic: AGEING, kind: 'all' }))
+    for (const topic of [EXPIRING, AGEING] as const) {
+      for (let i = 0; i < workload[topic]; i++)
+        this.#client(`${topic}-${i}`, (client) => runProducer(client, this.#history, { ...common, topic, kind: 'all' }))
+    }
     for (const [topic] of topicsOf(this.#plan).filter(([name]) => LOSING.has(name)))
       this.#client(`reader-${topic}`, (client) => runConsumer(client, this.#history, { ...common, topic, isCommitted: false }))
     const nemesis = new Nemesis(
